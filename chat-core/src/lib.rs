@@ -5,26 +5,46 @@
 pub mod content;
 
 mod account;
+mod chunk;
+mod command;
 mod conversation;
 mod entry;
 mod error;
+mod event;
 mod ids;
 mod name;
+mod page;
 mod time;
+mod view;
 
+#[cfg(feature = "engine")]
+mod engine;
 #[cfg(feature = "engine")]
 pub mod store;
 
 pub use account::{Account, Attachment, Device, TokenHash};
+pub use chunk::{Chunk, WireFormat};
+pub use command::{
+    ContactAction, CreateGroup, Credentials, GroupAction, LeftMessages, Outgoing, Password, Register, Send,
+    Sync, Token,
+};
 pub use content::{Body, ContactEvent, Content, DeviceEvent, GroupEvent};
 pub use conversation::{
     Cursor, Group, GroupProfile, Head, HistoryPolicy, JoinPolicy, Member, Relation, Standing,
 };
+#[cfg(feature = "engine")]
+pub use engine::{ContactPolicy, DevicePolicy, EngineConfig, WritePolicy};
 pub use entry::{Entry, Kind};
 pub use error::{Error, ErrorKind};
+pub use event::{EndReason, Ephemeral, Event};
 pub use ids::{
     BootId, ClientId, ConversationId, ConversationKey, DeviceId, Epoch, GroupId, MAX_ID, MalformedId, Pair,
     Seq, UserId,
 };
 pub use name::{AccountName, DisplayName, Handle, NameError};
+pub use page::{Direction, History, Range};
 pub use time::Timestamp;
+pub use view::{
+    Contact, ConversationState, DeviceInfo, GroupCard, GroupCreated, GroupMember, PeerPosition, Profile,
+    Receipt, SyncPage, SyncedConversation,
+};

@@ -48,6 +48,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
+pub use crate::page::{Direction, History, Range};
 pub use batch::{
     Append, Batch, Item, Once, Outcome, Placed, Precondition, RedactTarget, SeqRef, StandingChange, Stored,
     Write, WriterId,
@@ -146,47 +147,6 @@ pub trait Store: Send + Sync + 'static {
 
     /// Finishes what is under way and releases what it holds; calls after this may fail.
     async fn close(&self);
-}
-
-/// Which way a page goes from where it starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// To newer entries; the page starts at the lower end of the range.
-    Forward,
-    /// To older entries; the page starts at the upper end of the range. Returned oldest first still.
-    Backward,
-}
-
-/// What part of a log a page is cut from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    /// The first seq that belongs to it.
-    pub from: Seq,
-    /// The last seq that belongs to it.
-    pub to: Seq,
-    /// At which end the page starts.
-    pub direction: Direction,
-    /// The most entries (of a history: countable entries) of the page; at least 1.
-    pub limit: usize,
-    /// The page ends early rather than exceed these bytes, but holds at least one entry.
-    pub limit_bytes: usize,
-}
-
-/// A page of history.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct History {
-    /// Countable entries, oldest first.
-    pub entries: Vec<Entry>,
-    /// Entries whose target is among `entries`, oldest first: edits, recalls, reactions. At most
-    /// [`History::REFERRING_LIMIT`].
-    pub referring: Vec<Entry>,
-    /// Whether the range holds further countable entries in the page's direction.
-    pub more: bool,
-}
-
-impl History {
-    /// The most referring entries of one page.
-    pub const REFERRING_LIMIT: usize = 1000;
 }
 
 /// How far each writer of the journal was followed. Means something only to the store it came from.

@@ -1,0 +1,5 @@
+//! The engine: everything that chat is, above a store and a bus.
+
+mod config;
+
+pub use config::{ContactPolicy, DevicePolicy, EngineConfig, WritePolicy};
