@@ -171,6 +171,9 @@ pub enum Content {
     Unknown(Kind, Bytes),
 }
 
+/// The kind of [`Content::Group`].
+pub(crate) const GROUP_NOTICE: u16 = kind::GROUP;
+
 mod kind {
     pub(super) const TEXT: u16 = 16;
     pub(super) const DATA: u16 = 17;

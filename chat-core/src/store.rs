@@ -75,6 +75,11 @@ pub trait Store: Send + Sync + 'static {
         1
     }
 
+    /// Whether other nodes may write to it; if not, nothing needs to follow the journal.
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     /// Which history this is.
     async fn epoch(&self) -> Result<Epoch, StoreError>;
 
