@@ -13,7 +13,11 @@ mod name;
 mod time;
 
 #[cfg(feature = "engine")]
+pub mod memory;
+#[cfg(feature = "engine")]
 pub mod store;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use account::{Account, Attachment, Device, TokenHash};
 pub use content::{Body, ContactEvent, Content, DeviceEvent, GroupEvent};
