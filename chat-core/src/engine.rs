@@ -23,8 +23,8 @@ mod repair;
 mod rules;
 mod session;
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -41,7 +41,7 @@ pub use session::{Events, Session};
 
 use crate::bus::{Bus, Origin};
 use crate::store::{Digest, Item, Once, Outcome, Placed, Store};
-use crate::{ClientId, ConversationId, Error, ErrorKind, Epoch, Receipt, Timestamp, UserId};
+use crate::{ClientId, ConversationId, Epoch, Error, ErrorKind, Receipt, Timestamp, UserId};
 use committer::{Committers, Work, store_error};
 use environment::Environment;
 use hub::Hub;
@@ -183,12 +183,9 @@ impl Settled {
     /// What the session is told.
     pub(crate) fn receipt(&self) -> Receipt {
         match self {
-            Self::Now(placed) => {
-                placed.first().map_or(Receipt { seq: 0, time: Timestamp(0) }, |placed| Receipt {
-                    seq: placed.seq,
-                    time: placed.time,
-                })
-            }
+            Self::Now(placed) => placed.first().map_or(Receipt { seq: 0, time: Timestamp(0) }, |placed| {
+                Receipt { seq: placed.seq, time: placed.time }
+            }),
             Self::Before(stored) => Receipt { seq: stored.seq, time: stored.time },
         }
     }

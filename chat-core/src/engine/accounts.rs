@@ -88,7 +88,11 @@ impl Session {
     ///
     /// # Errors
     /// As all commands.
-    pub async fn change_display_name(&self, client_id: ClientId, name: DisplayName) -> Result<Receipt, Error> {
+    pub async fn change_display_name(
+        &self,
+        client_id: ClientId,
+        name: DisplayName,
+    ) -> Result<Receipt, Error> {
         self.admit()?;
         let digest = Digest::of(&[b"display name", name.as_str().as_bytes()]);
         let content = Content::DisplayNameChanged(name.clone());
@@ -181,7 +185,8 @@ impl Session {
             .settle(once, digest, || async {
                 let rules = core.rules_seq(&[once.conversation]).await?[0];
                 let devices = core.store.devices(user).await.map_err(|error| store_error(&error))?;
-                let found = devices.into_iter().find(|one| one.id == device).ok_or_else(Error::not_allowed)?;
+                let found =
+                    devices.into_iter().find(|one| one.id == device).ok_or_else(Error::not_allowed)?;
                 let content = Content::Device { event, device, label: found.label };
                 Ok(Item {
                     once: None,
@@ -240,11 +245,8 @@ impl Inner {
     /// Takes a user whose account is being deleted out of one conversation. Repeating it is harmless.
     async fn withdraw_from(&self, head: &Head, member: &Member, messages: LeftMessages) -> Result<(), Error> {
         for attempt in 0..super::ATTEMPTS {
-            let (head, member) = if attempt == 0 {
-                (head.clone(), member.clone())
-            } else {
-                self.reload(head, member).await?
-            };
+            let (head, member) =
+                if attempt == 0 { (head.clone(), member.clone()) } else { self.reload(head, member).await? };
             let mut item = match head.conversation {
                 ConversationId::Inbox(_) => return Ok(()),
                 ConversationId::Direct(_) => self.withdraw_from_direct(&head, &member).await?,

@@ -1,19 +1,21 @@
 //! Putting an engine together.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
+use super::committer::Committers;
 use super::environment::{Blocking, BlockingThreads, Clock, Environment, Random, SystemClock};
 use super::hub::Hub;
 use super::outbox::OutboxLimits;
 use super::passwords::Passwords;
 use super::presence::Presence;
 use super::rules::RulesCache;
-use super::committer::Committers;
-use super::{Authenticator, Core, Engine, EngineConfig, Hooks, Inner, Tasks, committer, follower, presence, repair};
+use super::{
+    Authenticator, Core, Engine, EngineConfig, Hooks, Inner, Tasks, committer, follower, presence, repair,
+};
 use crate::bus::{Bus, Origin};
 use crate::store::{Store, StoreError};
 use crate::{BootId, Error};
@@ -109,12 +111,9 @@ impl EngineBuilder {
         let random = Arc::new(self.seed.map_or_else(Random::from_system, Random::seeded));
         let environment = Environment { clock: self.clock, blocking: self.blocking, random };
         let config = self.config;
-        let passwords = Passwords::new(
-            config.password_cost,
-            config.password_hashes_at_once,
-            environment.clone(),
-        )
-        .map_err(StartError::Setting)?;
+        let passwords =
+            Passwords::new(config.password_cost, config.password_hashes_at_once, environment.clone())
+                .map_err(StartError::Setting)?;
         let epoch = self.store.epoch().await.map_err(StartError::Store)?;
         let outbox_limits = Arc::new(OutboxLimits {
             session_bytes: config.session_queue_bytes,

@@ -438,7 +438,9 @@ pub(crate) fn store_error(error: &StoreError) -> Error {
     let told = match error.kind() {
         StoreErrorKind::Trimmed => Error::new(ErrorKind::Trimmed, "older than what is kept"),
         StoreErrorKind::Ambiguous => outcome_unknown(),
-        _ => Error::new(ErrorKind::Unavailable, "storage is not available").retry_after(Duration::from_secs(1)),
+        _ => {
+            Error::new(ErrorKind::Unavailable, "storage is not available").retry_after(Duration::from_secs(1))
+        }
     };
     told.with_source(error.clone())
 }

@@ -31,16 +31,14 @@ impl Session {
     ) -> Result<Receipt, Error> {
         self.admit()?;
         let user = self.user();
-        let pair = Pair::new(user, peer).ok_or_else(|| Error::invalid("nobody is a contact of themselves"))?;
+        let pair =
+            Pair::new(user, peer).ok_or_else(|| Error::invalid("nobody is a contact of themselves"))?;
         if let ContactAction::Request { note } = &action {
             check_note(note)?;
         }
         let once = inbox_once(client_id, user);
         let digest = digest(peer, &action);
-        let settled = self
-            .core()
-            .settle(once, digest, || self.decide_contact(pair, peer, &action))
-            .await?;
+        let settled = self.core().settle(once, digest, || self.decide_contact(pair, peer, &action)).await?;
         Ok(settled.receipt())
     }
 

@@ -10,8 +10,8 @@ use super::{Session, Settled, inbox_once};
 use crate::store::{Digest, Item, Once, Precondition, SeqRef, Write};
 use crate::{
     ClientId, Content, ConversationId, CreateGroup, Error, ErrorKind, Group, GroupAction, GroupCard,
-    GroupCreated, GroupEvent, GroupId, GroupMember, GroupProfile, Handle, JoinPolicy, Member,
-    Receipt, Seq, Standing, UserId,
+    GroupCreated, GroupEvent, GroupId, GroupMember, GroupProfile, Handle, JoinPolicy, Member, Receipt, Seq,
+    Standing, UserId,
 };
 use decide::{Scene, Target, decide, entering};
 
@@ -42,9 +42,8 @@ impl Session {
         let group = GroupId::from_random(core.environment.random.number());
         let once = inbox_once(command.client_id, user);
         let digest = creation_digest(&command);
-        let settled = core
-            .settle(once, digest, || self.decide_creation(group, &command.profile, &members))
-            .await?;
+        let settled =
+            core.settle(once, digest, || self.decide_creation(group, &command.profile, &members)).await?;
         let receipt = settled.receipt();
         let created = match &settled {
             Settled::Now(_) => Some(group),
@@ -101,8 +100,7 @@ impl Session {
             Once { client_id, sender: user, conversation: ConversationId::Group(group) }
         };
         let digest = action_digest(group, &action);
-        let settled =
-            self.core().settle(once, digest, || self.decide_action(group, &action)).await?;
+        let settled = self.core().settle(once, digest, || self.decide_action(group, &action)).await?;
         Ok(settled.receipt())
     }
 
@@ -161,8 +159,7 @@ impl Session {
         }
         let mut all = vec![user];
         all.extend_from_slice(members);
-        let group =
-            Group { id, profile: profile.clone(), members: all.len() as u32, dissolved: false };
+        let group = Group { id, profile: profile.clone(), members: all.len() as u32, dissolved: false };
         let mut item = Item {
             require: vec![Precondition::Rules(at, 0)],
             // The record of the command is the creator's own notice.
@@ -305,7 +302,9 @@ fn action_digest(group: GroupId, action: &GroupAction) -> Digest {
         GroupAction::Reject(who) => (b"reject", user(who)),
         GroupAction::Add(users) => (b"add", users_bytes(users)),
         GroupAction::Remove(who) => (b"remove", user(who)),
-        GroupAction::SetRole(who, role) => (b"role", [user(who), role.number().to_le_bytes().into()].concat()),
+        GroupAction::SetRole(who, role) => {
+            (b"role", [user(who), role.number().to_le_bytes().into()].concat())
+        }
         GroupAction::Transfer(who) => (b"transfer", user(who)),
         GroupAction::Mute(who, until) => (b"mute", [user(who), until.0.to_le_bytes().into()].concat()),
         GroupAction::ChangeProfile(profile) => (b"profile", profile_parts(profile).0.into()),

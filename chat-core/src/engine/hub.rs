@@ -158,8 +158,7 @@ impl Hub {
         outbox.remember(conversation);
         let known = {
             let mut gates = self.gate_shard(&conversation);
-            let gate =
-                gates.entry(conversation).or_insert_with(|| Arc::new(Gate::new(conversation, None)));
+            let gate = gates.entry(conversation).or_insert_with(|| Arc::new(Gate::new(conversation, None)));
             gate.attach(outbox)
         };
         if outbox.ended().is_some() && outbox.forget(&conversation) {
@@ -202,8 +201,11 @@ impl Hub {
     /// Takes the holes that have stood open since `before` or longer, and when the next is due.
     pub(crate) fn take_holes(&self, before: Instant) -> (Vec<ConversationId>, Option<Instant>) {
         let mut holes = lock(&self.holes);
-        let due: Vec<_> =
-            holes.iter().filter(|(_, since)| **since <= before).map(|(conversation, _)| *conversation).collect();
+        let due: Vec<_> = holes
+            .iter()
+            .filter(|(_, since)| **since <= before)
+            .map(|(conversation, _)| *conversation)
+            .collect();
         for conversation in &due {
             holes.remove(conversation);
         }
@@ -367,9 +369,8 @@ impl Hub {
         // chunk shows as a hole.
         let gate = {
             let mut gates = self.gate_shard(&conversation);
-            let gate = gates
-                .entry(conversation)
-                .or_insert_with(|| Arc::new(Gate::new(conversation, Some(0))));
+            let gate =
+                gates.entry(conversation).or_insert_with(|| Arc::new(Gate::new(conversation, Some(0))));
             Arc::clone(gate)
         };
         for session in &sessions {
@@ -431,7 +432,8 @@ pub(crate) fn cut(conversation: ConversationId, entries: Vec<Entry>) -> Vec<Arc<
         }
     };
     for entry in entries {
-        let ends = matches!(conversation, ConversationId::Group(_)) && !entry.countable && leaver(&entry).is_some();
+        let ends =
+            matches!(conversation, ConversationId::Group(_)) && !entry.countable && leaver(&entry).is_some();
         part.push(entry);
         if ends {
             close(&mut part);

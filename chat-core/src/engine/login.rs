@@ -48,10 +48,8 @@ impl Engine {
         let core = &self.core;
         let hash = core.passwords.hash(&register.password).await?;
         let digest = registration_digest(&register);
-        let display_name = register
-            .display_name
-            .clone()
-            .unwrap_or_else(|| DisplayName::from_stored(register.name.as_str()));
+        let display_name =
+            register.display_name.clone().unwrap_or_else(|| DisplayName::from_stored(register.name.as_str()));
         for _ in 0..ATTEMPTS {
             let new = NewDevice::draw(core, &register.device_label);
             let user = UserId::from_random(core.environment.random.number());
@@ -172,8 +170,7 @@ impl NewDevice {
     }
 
     async fn begin(self, core: &Arc<Core>, user: UserId) -> Result<LoggedIn, Error> {
-        let (session, events) =
-            session::begin(core, user, self.id, &hash(&self.token), self.slot).await?;
+        let (session, events) = session::begin(core, user, self.id, &hash(&self.token), self.slot).await?;
         Ok(LoggedIn { session, events, token: Some(self.token) })
     }
 }

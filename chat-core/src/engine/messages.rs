@@ -165,10 +165,11 @@ impl Session {
             Outgoing::Recall { target } => {
                 let found = self.target(conversation, target).await?;
                 let edits = found.edits.iter().copied();
-                write.extend(std::iter::once(target).chain(edits).map(|seq| Write::Redact {
-                    conversation,
-                    target: RedactTarget::Entry(seq),
-                }));
+                write.extend(
+                    std::iter::once(target)
+                        .chain(edits)
+                        .map(|seq| Write::Redact { conversation, target: RedactTarget::Entry(seq) }),
+                );
                 (Wish::Recall { target, by: found.by() }, Content::Recall, Some(target))
             }
             Outgoing::Reaction { target, symbol, set } => {
@@ -210,13 +211,8 @@ impl Session {
 
     /// What is known of a target. Who wrote it, and that it is a message, never changes.
     async fn target(&self, conversation: ConversationId, seq: Seq) -> Result<Target, Error> {
-        let range = Range {
-            from: seq,
-            to: seq,
-            direction: Direction::Forward,
-            limit: 1,
-            limit_bytes: usize::MAX,
-        };
+        let range =
+            Range { from: seq, to: seq, direction: Direction::Forward, limit: 1, limit_bytes: usize::MAX };
         if seq == 0 {
             return Ok(Target::default());
         }

@@ -20,10 +20,7 @@ impl Session {
             return Ok(());
         }
         let to = SeqRef::At(member.left_seq.map_or(seq, |left| left.min(seq)));
-        let write = vec![
-            Write::Read { conversation, user, to },
-            Write::Delivered { conversation, user, to },
-        ];
+        let write = vec![Write::Read { conversation, user, to }, Write::Delivered { conversation, user, to }];
         self.write_positions(&conversation, write).await?;
         self.tell_position(conversation, Ephemeral::Read { conversation, user, seq }).await
     }
@@ -87,9 +84,9 @@ impl Session {
                 let core = self.core();
                 let rules = core.rules.get(self.store(), conversation, self.user()).await;
                 let limit = core.config.positions_group_limit;
-                rules.map_err(|error| store_error(&error))?.is_some_and(|rules| {
-                    matches!(rules.place, Place::Group { members, .. } if members <= limit)
-                })
+                rules.map_err(|error| store_error(&error))?.is_some_and(
+                    |rules| matches!(rules.place, Place::Group { members, .. } if members <= limit),
+                )
             }
         };
         if small {

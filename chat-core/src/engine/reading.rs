@@ -112,7 +112,10 @@ impl Session {
             .map(|found| sync.cursors[found].1);
         let visible = visible_head(head.seq, member.left_seq);
         if cursor.is_some_and(|cursor| cursor > head.seq) {
-            return Err(Error::new(ErrorKind::EpochChanged, "a cursor is beyond the end of its conversation"));
+            return Err(Error::new(
+                ErrorKind::EpochChanged,
+                "a cursor is beyond the end of its conversation",
+            ));
         }
         let former = member.standing == Standing::Former;
         if former && cursor.is_none_or(|cursor| cursor >= visible) {

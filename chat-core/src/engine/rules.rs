@@ -96,9 +96,10 @@ pub(crate) fn decide(
         Wish::Edit { by, .. } if by != Some(sender) => {
             Err(Error::new(ErrorKind::NotAllowed, "only its sender may edit a message"))
         }
-        Wish::Recall { by, .. } if by != Some(sender) && !staff => {
-            Err(Error::new(ErrorKind::NotAllowed, "only its sender, or staff of the group, may recall a message"))
-        }
+        Wish::Recall { by, .. } if by != Some(sender) && !staff => Err(Error::new(
+            ErrorKind::NotAllowed,
+            "only its sender, or staff of the group, may recall a message",
+        )),
         _ => Ok(()),
     }
 }
@@ -234,7 +235,6 @@ impl Generations {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -281,7 +281,11 @@ mod tests {
             (Standing::Asking, false),
             (Standing::Former, false),
         ] {
-            assert_eq!(decide(&group(standing), WRITE, user(1), POLICY, NOW).is_ok(), allowed, "{standing:?}");
+            assert_eq!(
+                decide(&group(standing), WRITE, user(1), POLICY, NOW).is_ok(),
+                allowed,
+                "{standing:?}"
+            );
         }
     }
 
@@ -323,21 +327,42 @@ mod tests {
     fn only_the_sender_edits_and_staff_may_recall() {
         let edit = Wish::Edit { target: 7, by: Some(user(2)) };
         let recall = Wish::Recall { target: 7, by: Some(user(2)) };
-        assert_eq!(kind(decide(&group(Standing::Owner), edit, user(1), POLICY, NOW)), Some(ErrorKind::NotAllowed));
+        assert_eq!(
+            kind(decide(&group(Standing::Owner), edit, user(1), POLICY, NOW)),
+            Some(ErrorKind::NotAllowed)
+        );
         assert_eq!(kind(decide(&group(Standing::Member), edit, user(2), POLICY, NOW)), None);
-        assert_eq!(kind(decide(&group(Standing::Member), recall, user(1), POLICY, NOW)), Some(ErrorKind::NotAllowed));
+        assert_eq!(
+            kind(decide(&group(Standing::Member), recall, user(1), POLICY, NOW)),
+            Some(ErrorKind::NotAllowed)
+        );
         assert_eq!(kind(decide(&group(Standing::Admin), recall, user(1), POLICY, NOW)), None);
-        assert_eq!(kind(decide(&direct(false, false), recall, user(1), POLICY, NOW)), Some(ErrorKind::NotAllowed));
+        assert_eq!(
+            kind(decide(&direct(false, false), recall, user(1), POLICY, NOW)),
+            Some(ErrorKind::NotAllowed)
+        );
     }
 
     #[test]
     fn what_one_may_not_read_cannot_be_answered_or_reacted_to() {
         let early = Wish::React { target: 4, by: Some(user(2)) };
-        assert_eq!(kind(decide(&group(Standing::Member), early, user(1), POLICY, NOW)), Some(ErrorKind::Invalid));
+        assert_eq!(
+            kind(decide(&group(Standing::Member), early, user(1), POLICY, NOW)),
+            Some(ErrorKind::Invalid)
+        );
         let reply = Wish::Reply { target: 4, by: Some(user(2)) };
-        assert_eq!(kind(decide(&group(Standing::Member), reply, user(1), POLICY, NOW)), Some(ErrorKind::Invalid));
+        assert_eq!(
+            kind(decide(&group(Standing::Member), reply, user(1), POLICY, NOW)),
+            Some(ErrorKind::Invalid)
+        );
         let gone = Wish::React { target: 9, by: None };
-        assert_eq!(kind(decide(&group(Standing::Member), gone, user(1), POLICY, NOW)), Some(ErrorKind::Invalid));
-        assert_eq!(kind(decide(&group(Standing::Former), gone, user(1), POLICY, NOW)), Some(ErrorKind::NotAllowed));
+        assert_eq!(
+            kind(decide(&group(Standing::Member), gone, user(1), POLICY, NOW)),
+            Some(ErrorKind::Invalid)
+        );
+        assert_eq!(
+            kind(decide(&group(Standing::Former), gone, user(1), POLICY, NOW)),
+            Some(ErrorKind::NotAllowed)
+        );
     }
 }

@@ -17,8 +17,8 @@ use super::rate::Bucket;
 use crate::bus::Topic;
 use crate::store::{Item, Precondition, Store, Write};
 use crate::{
-    Attachment, ConversationId, DeviceId, EndReason, Error, ErrorKind, Event, Member, Relation, Seq, TokenHash,
-    UserId,
+    Attachment, ConversationId, DeviceId, EndReason, Error, ErrorKind, Event, Member, Relation, Seq,
+    TokenHash, UserId,
 };
 
 /// What a logged-in device can do. Cheap to clone; ends when its [`Events`] are dropped.

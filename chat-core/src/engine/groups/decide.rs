@@ -194,7 +194,8 @@ impl Scene {
                 let user = self.user();
                 let mut item = self.item();
                 item.append.push(self.notice(user, GroupEvent::Asked, user));
-                item.append.extend(self.staff.iter().map(|staff| self.notice(*staff, GroupEvent::Asked, user)));
+                item.append
+                    .extend(self.staff.iter().map(|staff| self.notice(*staff, GroupEvent::Asked, user)));
                 item.write.push(Write::Standing(self.standing(user, Standing::Asking)));
                 item.write.push(Write::RaiseRules(self.at));
                 Ok(item)
