@@ -6,6 +6,8 @@
 
 pub mod frame;
 pub mod message;
+#[cfg(feature = "server")]
+pub mod server;
 
 mod convert;
 #[rustfmt::skip]
