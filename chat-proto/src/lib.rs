@@ -9,6 +9,8 @@
 pub mod client;
 pub mod frame;
 pub mod message;
+#[cfg(feature = "server")]
+pub mod server;
 
 mod convert;
 #[rustfmt::skip]

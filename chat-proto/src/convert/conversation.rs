@@ -68,6 +68,10 @@ impl Wire for Body {
     fn read(form: wire::Body) -> Result<Self, Malformed> {
         Ok(match form.body.ok_or_else(|| Malformed::missing("body"))? {
             wire::body::Body::Text(text) => Self::Text(text),
+            // Without one an edit to data could not be told from one to text.
+            wire::body::Body::Data(wire::DataBody { media_type, .. }) if media_type.is_empty() => {
+                return Err(Malformed::missing("body.data.media_type"));
+            }
             wire::body::Body::Data(wire::DataBody { media_type, bytes }) => Self::Data { media_type, bytes },
         })
     }
