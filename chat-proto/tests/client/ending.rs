@@ -142,3 +142,31 @@ async fn events_outlive_the_last_command_giver() {
     let mut events = events;
     assert!(matches!(events.next().await, Some(ClientEvent::Entry { .. })));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_server_said_last_is_heard_though_it_takes_nothing_more() {
+    let mut scene = Scene::open_in_sync(|_| {}).await;
+    scene.peer.close(CloseCode::SUPERSEDED).await;
+    drop(scene.peer);
+    let pending = scene.client.begin_send(send(1)).await.expect("queued");
+    assert!(matches!(scene.events.next().await, Some(ClientEvent::Ended(EndReason::Superseded))));
+    assert!(matches!(pending.await, Err(ClientError::Closed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_does_not_wait_behind_commands() {
+    let mut scene = Scene::open_in_sync(|config| config.command_queue = 1).await;
+    let waiting: Vec<_> = (1..=4)
+        .map(|number| {
+            let client = scene.client.clone();
+            tokio::spawn(async move { client.send(send(number)).await })
+        })
+        .collect();
+    scene.peer.request().await;
+    let started = Instant::now();
+    scene.client.close().await;
+    assert!(started.elapsed() < Duration::from_millis(100));
+    for sent in waiting {
+        assert!(matches!(sent.await.expect("no panic"), Err(ClientError::Closed)));
+    }
+}

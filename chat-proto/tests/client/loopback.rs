@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use chat_core::memory::MemoryStore;
 use chat_core::{
-    AccountName, BlockingInline, Body, Content, ConversationId, Credentials, EndReason, Engine, EngineConfig,
-    Epoch, Outgoing, Password, PasswordCost, Register, Send, Seq, UserId,
+    AccountName, BlockingInline, Body, Content, ConversationId, CreateGroup, Credentials, DisplayName,
+    EndReason, Engine, EngineConfig, Epoch, GroupAction, GroupProfile, Handle, HistoryPolicy, JoinPolicy,
+    Outgoing, Password, PasswordCost, Register, Send, Seq, UserId,
 };
 use chat_proto::client::{Account, Client, ClientConfig, ClientEvent, ClientEvents};
 use chat_proto::server::{ConnectionConfig, serve};
@@ -289,6 +290,59 @@ async fn the_newer_connection_of_a_device_ends_the_older_for_good() {
         assert!(!matches!(event, ClientEvent::Disconnected { .. }), "{event:?}");
     }
     engine.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_who_join_and_are_removed_see_a_group_for_as_long_as_they_are_in_it() {
+    let engine = engine().await;
+    let (ada, mut of_ada) = connect(&engine, Lasting::Forever, |_| {}).await;
+    let (bob, mut of_bob) = connect(&engine, Lasting::Forever, |_| {}).await;
+    register(&ada, "ada").await;
+    let user_b = register(&bob, "bob").await.user;
+    let profile = GroupProfile {
+        name: DisplayName::parse("Engines").expect("a name"),
+        description: String::new(),
+        handle: Some(Handle::parse("engines").expect("a handle")),
+        join: JoinPolicy::Open,
+        history: HistoryPolicy::SinceJoin,
+    };
+    let create = CreateGroup { client_id: ada.new_id(), profile, members: Vec::new() };
+    let group = ada.create_group(create).await.expect("a group").group;
+    let conversation = ConversationId::Group(group);
+    let say =
+        async |what: &str| ada.send(text(&ada, conversation, what.into())).await.expect("a receipt").seq;
+    say("before").await;
+    let joined = bob.group(bob.new_id(), group, GroupAction::Join).await.expect("joined").seq;
+    let first = say("first").await;
+    let last = say("last").await;
+    assert_eq!(until(&mut of_bob, conversation, last).await.last(), Some(&last));
+    let removal = ada.group(ada.new_id(), group, GroupAction::Remove(user_b)).await.expect("removed").seq;
+    let after = say("after").await;
+    assert_eq!(until(&mut of_bob, conversation, removal).await, [removal]);
+    assert_eq!(until(&mut of_ada, conversation, after).await.last(), Some(&after));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    while let Some(event) = of_bob.try_next() {
+        let entry = matches!(event, ClientEvent::Entry { conversation: of, .. } if of == conversation);
+        assert!(!entry && !matches!(event, ClientEvent::Disconnected { .. }), "{event:?}");
+    }
+    assert!(joined < first, "what came before stays hidden");
+    engine.shutdown().await;
+}
+
+/// The seqs that come of a conversation up to this one, consecutive.
+async fn until(events: &mut ClientEvents, conversation: ConversationId, last: Seq) -> Vec<Seq> {
+    let mut seqs: Vec<Seq> = Vec::new();
+    while seqs.last() != Some(&last) {
+        let event = tokio::time::timeout(PATIENCE, events.next()).await.expect("an event in time");
+        match event.expect("the client goes on") {
+            ClientEvent::Entry { conversation: of, entry } if of == conversation => {
+                assert!(seqs.last().is_none_or(|before| before + 1 == entry.seq));
+                seqs.push(entry.seq);
+            }
+            _ => {}
+        }
+    }
+    seqs
 }
 
 /// The seqs that come of a conversation until everything was delivered.
