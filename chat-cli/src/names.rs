@@ -57,7 +57,8 @@ impl Names {
         }
     }
 
-    fn learn_profile(&mut self, group: GroupId, profile: &GroupProfile) {
+    /// Remembers what a group is called.
+    pub(crate) fn learn_profile(&mut self, group: GroupId, profile: &GroupProfile) {
         let handle = profile.handle.as_ref().map(|handle| handle.as_str().to_owned());
         self.groups.insert(group.number(), KnownGroup { name: profile.name.as_str().into(), handle });
     }

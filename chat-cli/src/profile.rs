@@ -11,6 +11,7 @@
 //!
 //! A device has one connection at a time, so a profile has one user at a time.
 
+mod autosave;
 mod files;
 mod state;
 
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 use chat_core::{DeviceId, Epoch, Token, UserId};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use autosave::Autosave;
 pub(crate) use state::State;
 
 use crate::failure::Failure;

@@ -37,9 +37,8 @@ impl Reader<'_> {
     /// What an entry says, without number and time.
     pub(crate) fn sentence(&self, entry: &Entry) -> String {
         let who = self.names.mention(entry.sender);
-        let content = match entry.decode_content() {
-            Ok(content) => content,
-            Err(_) => return format!("{who}: (cannot be read)"),
+        let Ok(content) = entry.decode_content() else {
+            return format!("{who}: (cannot be read)");
         };
         let target = entry.target.map_or("?".into(), |target| target.to_string());
         match content {
