@@ -210,7 +210,8 @@ pub enum GroupAction {
     Approve(UserId),
     /// Turn down a user who asked.
     Reject(UserId),
-    /// Add users without asking them: contacts of the actor. At most the installation's limit at once.
+    /// Add users without asking them; each must be someone whom the actor may write to. At most the
+    /// installation's limit at once.
     Add(Vec<UserId>),
     /// Remove a member.
     Remove(UserId),

@@ -10,8 +10,8 @@ use bytes::{Bytes, BytesMut};
 
 use crate::entry::Kind;
 use crate::{
-    DeviceId, DisplayName, GroupId, GroupProfile, Handle, HistoryPolicy, JoinPolicy, Standing, Timestamp,
-    UserId,
+    DeviceId, DisplayName, GroupId, GroupProfile, Handle, HistoryPolicy, JoinPolicy, Relation, Standing,
+    Timestamp, UserId,
 };
 use fields::{Malformed, Value, put_bytes, put_uint, take_field, take_varint};
 
@@ -171,6 +171,9 @@ pub enum Content {
     Unknown(Kind, Bytes),
 }
 
+/// The kind of [`Content::Group`].
+pub(crate) const GROUP_NOTICE: u16 = kind::GROUP;
+
 mod kind {
     pub(super) const TEXT: u16 = 16;
     pub(super) const DATA: u16 = 17;
@@ -193,6 +196,13 @@ mod kind {
     pub(super) const DEVICE: u16 = 68;
     pub(super) const CONTACT: u16 = 69;
     pub(super) const GROUP: u16 = 70;
+}
+
+impl Kind {
+    /// The kind of [`Content::Edit`].
+    pub const EDIT: Self = Self::known(kind::EDIT);
+    /// The kind of [`Content::Reaction`].
+    pub const REACTION: Self = Self::known(kind::REACTION);
 }
 
 macro_rules! numbered {
@@ -224,6 +234,7 @@ numbered!(GroupEvent { Entered = 1, Left = 2, Invited = 3, InvitationEnded = 4, 
 numbered!(DeviceEvent { Added = 1, LoggedOut = 2, Revoked = 3, Replaced = 4 });
 numbered!(JoinPolicy { Open = 1, Request = 2, Invitation = 3 });
 numbered!(HistoryPolicy { SinceJoin = 1, All = 2 });
+numbered!(Relation { None = 0, Outgoing = 1, Incoming = 2, Contact = 3 });
 numbered!(Standing { Owner = 1, Admin = 2, Member = 3, Invited = 4, Asking = 5, Former = 6 });
 
 impl Content {

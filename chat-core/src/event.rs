@@ -76,6 +76,8 @@ pub enum EndReason {
     Device(DeviceEvent),
     /// The account was deleted.
     AccountDeleted,
+    /// The node lost track of what concerns the session: come back.
+    Reset,
     /// The engine is shutting down: come back.
     ShuttingDown,
 }

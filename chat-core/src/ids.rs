@@ -252,7 +252,7 @@ mod tests {
         }
         let mut by_key = ids.clone();
         ids.sort();
-        by_key.sort_by(|a, b| a.key().cmp(&b.key()));
+        by_key.sort_by_key(ConversationId::key);
         assert_eq!(ids, by_key);
     }
 

@@ -18,9 +18,15 @@ mod time;
 mod view;
 
 #[cfg(feature = "engine")]
+pub mod bus;
+#[cfg(feature = "engine")]
 mod engine;
 #[cfg(feature = "engine")]
+pub mod memory;
+#[cfg(feature = "engine")]
 pub mod store;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use account::{Account, Attachment, Device, TokenHash};
 pub use chunk::{Chunk, WireFormat};
@@ -33,7 +39,11 @@ pub use conversation::{
     Cursor, Group, GroupProfile, Head, HistoryPolicy, JoinPolicy, Member, Relation, Standing,
 };
 #[cfg(feature = "engine")]
-pub use engine::{ContactPolicy, DevicePolicy, EngineConfig, WritePolicy};
+pub use engine::{
+    Authenticator, Blocking, BlockingInline, BlockingThreads, Clock, ContactPolicy, DevicePolicy, Engine,
+    EngineBuilder, EngineConfig, Events, Hooks, Identity, Job, LoggedIn, PasswordCost, PendingSend, Session,
+    StartError, SystemClock, Verdict, WritePolicy,
+};
 pub use entry::{Entry, Kind};
 pub use error::{Error, ErrorKind};
 pub use event::{EndReason, Ephemeral, Event};

@@ -31,8 +31,8 @@ pub struct Range {
 pub struct History {
     /// Countable entries, oldest first.
     pub entries: Vec<Entry>,
-    /// Entries whose target is among `entries`, oldest first: edits, recalls, reactions. At most
-    /// [`History::REFERRING_LIMIT`].
+    /// Entries that are not countable and whose target is among `entries`, wherever in the log they
+    /// stand, oldest first: edits, recalls, reactions. The newest [`History::REFERRING_LIMIT`] of them.
     pub referring: Vec<Entry>,
     /// Whether the range holds further countable entries in the page's direction.
     pub more: bool,

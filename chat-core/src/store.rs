@@ -41,8 +41,10 @@
 //!
 //! The functions of [`testkit::store`](crate::testkit) test a backend against each of these, by name.
 
+mod apply;
 mod batch;
 mod error;
+mod page;
 
 use std::collections::BTreeMap;
 
@@ -73,6 +75,11 @@ pub trait Store: Send + Sync + 'static {
     /// How many batches it gains from committing at the same time; at least 1.
     fn writers(&self) -> usize {
         1
+    }
+
+    /// Whether other nodes may write to it; if not, nothing needs to follow the journal.
+    fn is_shared(&self) -> bool {
+        true
     }
 
     /// Which history this is.
@@ -130,7 +137,8 @@ pub trait Store: Send + Sync + 'static {
     /// The entries of a range of seqs.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Trimmed`] when the range begins below the head's `first_seq`.
+    /// [`StoreErrorKind::Trimmed`] when the range begins below the head's `first_seq`, whichever the
+    /// direction. A range without a seq is empty and never trimmed.
     async fn entries(&self, of: ConversationId, range: &Range) -> Result<Vec<Entry>, StoreError>;
 
     /// A page of countable entries, and those that refer to one of them.
@@ -139,7 +147,8 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreErrorKind::Trimmed`] when everything asked for is below the head's `first_seq`.
     async fn history(&self, of: ConversationId, range: &Range) -> Result<History, StoreError>;
 
-    /// Which conversations moved after a position.
+    /// Which conversations moved after a position. A page may exceed the limit to hold the whole of
+    /// one batch, so that following always gets on.
     async fn journal(&self, after: &JournalPosition, limit: usize) -> Result<JournalPage, StoreError>;
 
     /// The position from which following the journal finds everything committed after this call.

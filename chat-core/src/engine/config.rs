@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::passwords::PasswordCost;
+
 /// How many devices a user may have, and what a log-in does to the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DevicePolicy {
@@ -62,10 +64,14 @@ pub struct EngineConfig {
     pub commands_burst: u32,
     /// The most bytes of events that wait in one session. Default 256 KiB.
     pub session_queue_bytes: usize,
+    /// The most bytes of events that wait in all sessions together. Default 512 MiB.
+    pub queues_limit_bytes: usize,
     /// The most conversations in which a session is kept account of as behind. Default 64.
     pub session_behind_limit: usize,
     /// The most commands that wait for one committer. Default 8,192.
     pub commit_queue_rows: usize,
+    /// The most bytes of content that wait for one committer. Default 64 MiB.
+    pub commit_queue_bytes: usize,
     /// The most commands of one transaction. Default 1,024.
     pub commit_batch_rows: usize,
     /// The most bytes of content of one transaction. Default 4 MiB.
@@ -87,6 +93,8 @@ pub struct EngineConfig {
     pub presence_debounce: Duration,
     /// How many passwords are hashed at the same time; more wait. Default: the number of cores.
     pub password_hashes_at_once: usize,
+    /// What one password hash costs. Default: as OWASP recommends.
+    pub password_cost: PasswordCost,
 }
 
 impl Default for EngineConfig {
@@ -104,8 +112,10 @@ impl Default for EngineConfig {
             commands_per_second: 100,
             commands_burst: 500,
             session_queue_bytes: 256 * 1024,
+            queues_limit_bytes: 512 * 1024 * 1024,
             session_behind_limit: 64,
             commit_queue_rows: 8_192,
+            commit_queue_bytes: 64 * 1024 * 1024,
             commit_batch_rows: 1_024,
             commit_batch_bytes: 4 * 1024 * 1024,
             commit_deadline: Duration::from_secs(10),
@@ -115,6 +125,7 @@ impl Default for EngineConfig {
             journal_interval: Duration::from_secs(1),
             presence_debounce: Duration::from_secs(2),
             password_hashes_at_once: std::thread::available_parallelism().map_or(1, Into::into),
+            password_cost: PasswordCost::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::Digest;
+use super::{Digest, StoreError, StoreErrorKind};
 use crate::{
     Account, Attachment, ClientId, ConversationId, Device, DeviceId, Group, Handle, Kind, Relation, Seq,
     Standing, Timestamp, UserId,
@@ -17,7 +17,8 @@ pub struct WriterId(pub u64);
 pub struct Batch {
     /// Whose journal row this is.
     pub writer: WriterId,
-    /// The number of that row: greater than every number this writer used before.
+    /// The number of that row: greater than every number this writer used before. A batch that is
+    /// run again after an ambiguous commit may keep its number.
     pub number: u64,
     /// The node's clock.
     pub now: Timestamp,
@@ -76,7 +77,8 @@ pub struct Append {
     pub sender: UserId,
     /// What it is.
     pub kind: Kind,
-    /// Whether it counts as a message; the sender's own total in that conversation then grows too.
+    /// Whether it counts as a message; the sender's own total in that conversation then grows too,
+    /// in a row that is created from [`Member::blank`](crate::Member::blank) where there is none.
     pub countable: bool,
     /// The entry that it refers to.
     pub target: Option<Seq>,
@@ -98,7 +100,8 @@ pub enum SeqRef {
 /// A change of state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// Creates or replaces an account.
+    /// Creates or replaces an account. When another account has the name the item is
+    /// [`Outcome::Taken`].
     PutAccount(Account),
     /// Creates or replaces a device.
     PutDevice(Device),
@@ -113,7 +116,8 @@ pub enum Write {
         /// When.
         now: Timestamp,
     },
-    /// Creates or replaces the settings of a group.
+    /// Creates or replaces the settings of a group. When another group has the handle the item is
+    /// [`Outcome::Taken`].
     PutGroup(Group),
     /// Raises `rules_seq` of a conversation to one more than it was, or to its head's seq where
     /// that is greater, without an entry.
@@ -121,8 +125,9 @@ pub enum Write {
     /// Changes what a user is in a conversation; creates the row from
     /// [`Member::blank`](crate::Member::blank) where there is none.
     Standing(StandingChange),
-    /// Moves a member's read cursor forward to this entry, or to the head when that is before it.
-    /// No member row, or a cursor already there: no change.
+    /// Moves a member's read cursor forward to this entry, or to the head when that is before it, or
+    /// to the last trimmed entry when that is after it. No member row, or a cursor already there: no
+    /// change.
     Read {
         /// Where.
         conversation: ConversationId,
@@ -178,6 +183,55 @@ pub struct StandingChange {
     pub visible_from: Option<SeqRef>,
     /// The last entry that they may read.
     pub left: Option<SeqRef>,
+}
+
+impl Batch {
+    /// Whether it can be evaluated: what [`Item::once`] and [`SeqRef::Appended`] say of their item's
+    /// entries is so. Every store asks this first.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Invalid`] when not.
+    pub fn check(&self) -> Result<(), StoreError> {
+        if self.items.iter().all(Item::is_coherent) {
+            Ok(())
+        } else {
+            Err(StoreError::new(StoreErrorKind::Invalid, "checking a batch"))
+        }
+    }
+}
+
+impl Item {
+    fn is_coherent(&self) -> bool {
+        let recorded = self.once.is_none_or(|(once, _)| {
+            let first = self.append.first();
+            first.is_some_and(|entry| entry.conversation == once.conversation && entry.sender == once.sender)
+        });
+        recorded && self.write.iter().all(|write| self.refers_to_own(write))
+    }
+
+    fn refers_to_own(&self, write: &Write) -> bool {
+        let appended = |conversation: &ConversationId, seq: SeqRef| match seq {
+            SeqRef::At(_) => true,
+            SeqRef::Appended(index) => {
+                self.append.get(index).is_some_and(|entry| entry.conversation == *conversation)
+            }
+        };
+        match write {
+            Write::Read { conversation, to, .. } | Write::Delivered { conversation, to, .. } => {
+                appended(conversation, *to)
+            }
+            Write::Standing(change) => [change.joined, change.visible_from, change.left]
+                .into_iter()
+                .flatten()
+                .all(|seq| appended(&change.conversation, seq)),
+            _ => true,
+        }
+    }
+}
+
+impl RedactTarget {
+    /// The kinds that [`RedactTarget::SentBy`] empties beside countable entries: edits and reactions.
+    pub const REFERRING: [Kind; 2] = [Kind::EDIT, Kind::REACTION];
 }
 
 impl StandingChange {

@@ -15,7 +15,8 @@ pub enum StoreErrorKind {
     Ambiguous,
     /// The range begins before what retention has kept.
     Trimmed,
-    /// What it holds is not what this version writes: foreign, newer, or damaged.
+    /// What it holds is not what this version writes: foreign, newer, or damaged. Or a batch is not
+    /// what [`Batch::check`](super::Batch::check) accepts; nothing was written then.
     Invalid,
 }
 
@@ -53,7 +54,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::ReadOnly => "store is read-only",
             StoreErrorKind::Ambiguous => "outcome unknown",
             StoreErrorKind::Trimmed => "entries were trimmed",
-            StoreErrorKind::Invalid => "store holds invalid data",
+            StoreErrorKind::Invalid => "invalid data",
         };
         write!(f, "{kind} while {}", self.attempted)
     }

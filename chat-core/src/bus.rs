@@ -1,0 +1,105 @@
+//! What carries chunks and ephemeral events between nodes: the contract that buses keep.
+//!
+//! # Contract
+//!
+//! A bus is a **hint**. Nothing but latency is lost when it loses, repeats or reorders messages, or
+//! is gone: whoever needs certainty follows the store's journal.
+//!
+//! - **subscribed means subscribed**: once `subscribe` returns `Ok`, every message published after
+//!   that to one of the topics is delivered to this endpoint, unless it is lost as below.
+//! - **loss is said when it is known**: an endpoint that fell behind, or whose connection was away,
+//!   receives [`BusEvent::Lagged`] before anything published later.
+//! - **publishing never waits**: a message is taken or dropped.
+//! - **own messages come back or not**: an endpoint may receive what it published; receivers
+//!   recognise their own by its [`Origin`].
+//! - a topic that was unsubscribed may still deliver what was under way.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::{BootId, Chunk, Ephemeral, GroupId, UserId};
+
+/// An endpoint of a bus: what one node holds of it.
+#[async_trait]
+pub trait Bus: Send + Sync + 'static {
+    /// Publishes without waiting: takes the message or drops it.
+    fn publish(&self, topic: Topic, message: Message) -> Published;
+
+    /// Subscribes to topics; those already subscribed to stay so.
+    ///
+    /// # Errors
+    /// The bus cannot be reached. What was asked for is remembered and subscribed when it returns,
+    /// which is told by [`BusEvent::Lagged`].
+    async fn subscribe(&self, topics: &[Topic]) -> Result<(), BusUnavailable>;
+
+    /// Ends subscriptions, without a word about those that do not exist.
+    fn unsubscribe(&self, topics: &[Topic]);
+
+    /// The next event; `None` once the endpoint is closed. There is one receiver.
+    ///
+    /// # Cancel safety
+    /// A dropped future loses nothing.
+    async fn receive(&self) -> Option<BusEvent>;
+}
+
+/// What messages are published to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Topic {
+    /// A user's direct conversations and inbox, and what concerns the user's sessions.
+    User(UserId),
+    /// A group.
+    Group(GroupId),
+}
+
+/// Who published a message: a node, and which run of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The node's name.
+    pub node: Arc<str>,
+    /// Which run.
+    pub boot: BootId,
+}
+
+/// What is published.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// By whom.
+    pub origin: Origin,
+    /// What.
+    pub payload: Payload,
+}
+
+/// The content of a [`Message`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Payload {
+    /// Entries that were committed.
+    Chunk(Arc<Chunk>),
+    /// What is true now and stored nowhere.
+    Ephemeral(Ephemeral),
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// The bus has taken it.
+    Taken,
+    /// It was dropped: too much waits, or the bus is away.
+    Dropped,
+}
+
+/// What an endpoint receives.
+#[derive(Clone, Debug)]
+pub enum BusEvent {
+    /// A message.
+    Message(Message),
+    /// Messages may have been lost before this moment: follow the journal.
+    Lagged,
+}
+
+/// The bus cannot be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("bus unavailable")]
+pub struct BusUnavailable;

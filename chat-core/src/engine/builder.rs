@@ -1,0 +1,186 @@
+//! Putting an engine together.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Notify;
+
+use super::committer::Committers;
+use super::environment::{Blocking, BlockingThreads, Clock, Environment, Random, SystemClock};
+use super::hub::Hub;
+use super::outbox::OutboxLimits;
+use super::passwords::Passwords;
+use super::presence::Presence;
+use super::rules::RulesCache;
+use super::{
+    Authenticator, Core, Engine, EngineConfig, Hooks, Inner, Tasks, committer, follower, presence, repair,
+};
+use crate::bus::{Bus, Origin};
+use crate::store::{Store, StoreError};
+use crate::{BootId, Error};
+
+/// Tasks that deliver to large groups.
+const FAN_OUT_TASKS: usize = 2;
+
+/// Collects what an engine is made of. Everything but the store has a default.
+pub struct EngineBuilder {
+    store: Arc<dyn Store>,
+    bus: Option<Arc<dyn Bus>>,
+    config: EngineConfig,
+    clock: Arc<dyn Clock>,
+    blocking: Arc<dyn Blocking>,
+    seed: Option<u64>,
+    authenticator: Option<Arc<dyn Authenticator>>,
+    hooks: Option<Arc<dyn Hooks>>,
+}
+
+impl EngineBuilder {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            bus: None,
+            config: EngineConfig::default(),
+            clock: Arc::new(SystemClock),
+            blocking: Arc::new(BlockingThreads),
+            seed: None,
+            authenticator: None,
+            hooks: None,
+        }
+    }
+
+    /// The settings. Default: [`EngineConfig::default`].
+    #[must_use]
+    pub fn config(mut self, config: EngineConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// This node's endpoint of the bus that connects it to others over the same store. Default: none;
+    /// nodes then hear of each other's writes through the journal.
+    #[must_use]
+    pub fn bus(mut self, bus: impl Bus) -> Self {
+        self.bus = Some(Arc::new(bus));
+        self
+    }
+
+    /// Who tells the time of day. Default: the system.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Who runs blocking work. Default: the runtime's blocking threads.
+    #[must_use]
+    pub fn blocking(mut self, blocking: impl Blocking) -> Self {
+        self.blocking = Arc::new(blocking);
+        self
+    }
+
+    /// Draws all randomness from this seed, ids and tokens included: for replaying a run, never for
+    /// service. Default: the operating system's randomness.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Who admits users by proofs other than passwords. Default: nobody.
+    #[must_use]
+    pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
+        self.authenticator = Some(Arc::new(authenticator));
+        self
+    }
+
+    /// Who sees messages on their way. Default: nobody.
+    #[must_use]
+    pub fn hooks(mut self, hooks: impl Hooks) -> Self {
+        self.hooks = Some(Arc::new(hooks));
+        self
+    }
+
+    /// Starts the engine on the current tokio runtime.
+    ///
+    /// # Errors
+    /// The store cannot be read, or a setting is out of bounds.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time enabled.
+    pub async fn start(self) -> Result<Engine, StartError> {
+        let random = Arc::new(self.seed.map_or_else(Random::from_system, Random::seeded));
+        let environment = Environment { clock: self.clock, blocking: self.blocking, random };
+        let config = self.config;
+        let passwords =
+            Passwords::new(config.password_cost, config.password_hashes_at_once, environment.clone())
+                .map_err(StartError::Setting)?;
+        let epoch = self.store.epoch().await.map_err(StartError::Store)?;
+        let outbox_limits = Arc::new(OutboxLimits {
+            session_bytes: config.session_queue_bytes,
+            behind_marks: config.session_behind_limit,
+            total_bytes: config.queues_limit_bytes,
+            used_bytes: AtomicUsize::new(0),
+        });
+        let origin =
+            Origin { node: config.node.as_str().into(), boot: BootId(environment.random.number() >> 1) };
+        let inner = Arc::new(Inner {
+            hub: Hub::new(config.gate_queue_bytes),
+            committers: Committers::new(
+                self.store.writers(),
+                config.commit_queue_rows,
+                config.commit_queue_bytes,
+                config.commit_deadline,
+            ),
+            rules: RulesCache::new(),
+            presence: Presence::new(config.presence_debounce),
+            store: self.store,
+            bus: self.bus,
+            origin,
+            epoch,
+            passwords,
+            authenticator: self.authenticator,
+            hooks: self.hooks,
+            outbox_limits,
+            next_session: AtomicU64::new(1),
+            journal_wake: Notify::new(),
+            environment,
+            config,
+        });
+        let mut tasks = Tasks::default();
+        for queue in inner.committers.queues() {
+            tasks.writers.spawn(committer::run(Arc::clone(&inner), Arc::clone(queue)));
+        }
+        for _ in 0..FAN_OUT_TASKS {
+            tasks.helpers.spawn(repair::fan_out(Arc::clone(&inner)));
+        }
+        tasks.helpers.spawn(repair::fill_holes(Arc::clone(&inner)));
+        tasks.helpers.spawn(repair::attach_entered(Arc::clone(&inner)));
+        tasks.helpers.spawn(presence::run(Arc::clone(&inner)));
+        if let Some(bus) = &inner.bus {
+            tasks.helpers.spawn(follower::receive(Arc::clone(&inner), Arc::clone(bus)));
+        }
+        if inner.store.is_shared() {
+            let start = inner.store.journal_end().await.map_err(StartError::Store)?;
+            tasks.helpers.spawn(follower::follow(Arc::clone(&inner), start));
+        }
+        Ok(Engine { core: Arc::new(Core { inner, tasks: Mutex::new(tasks) }) })
+    }
+}
+
+impl fmt::Debug for EngineBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// Why an engine could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The store cannot be read.
+    #[error("the store cannot be read")]
+    Store(#[source] StoreError),
+    /// A setting is out of bounds.
+    #[error("a setting is out of bounds")]
+    Setting(#[source] Error),
+}

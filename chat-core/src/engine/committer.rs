@@ -1,0 +1,446 @@
+//! The committer: concurrent changes gather into one transaction while the one before is in flight.
+//!
+//! ```text
+//! push ─▶ queue ─▶ gather ─▶ decide sends ─▶ Store::commit ─▶ acknowledge ─▶ gates, bus
+//!           ▲                     ▲                │
+//!           │                     └── stale sends ─┘ decided again, ahead of newer ones
+//!           └ full: overloaded      late: withdrawn, or outcome_unknown once in flight
+//! ```
+//! There is no idle delay: a batch is what arrived meanwhile, so batches grow with load. A
+//! conversation always goes to the same committer of a node; several committers write in parallel
+//! where the store gains from it.
+
+mod queue;
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+pub(crate) use queue::{Queue, Submission, Work};
+
+use super::Inner;
+use super::hub::{cut, stable_hash};
+use super::rules::{self, Place, Rules, Wish};
+use crate::bus::{Message, Payload, Topic};
+use crate::store::{
+    Append, Batch, Digest, Item, Once, Outcome, Placed, StandingChange, StoreError, StoreErrorKind, Write,
+    WriterId,
+};
+use crate::{ConversationId, Entry, Error, ErrorKind, UserId};
+
+/// A send on its way: everything about it that does not change, and what it wants to do.
+pub(crate) struct SendWork {
+    pub(crate) once: Once,
+    pub(crate) digest: Digest,
+    pub(crate) wish: Wish,
+    pub(crate) append: Append,
+    pub(crate) write: Vec<Write>,
+    pub(crate) attempts: u32,
+}
+
+/// So often a send is decided again before it is told to come back later.
+const ATTEMPTS: u32 = 16;
+
+/// The committers of an engine.
+pub(crate) struct Committers {
+    queues: Vec<Arc<Queue>>,
+    deadline: Duration,
+}
+
+impl Committers {
+    pub(crate) fn new(writers: usize, rows: usize, bytes: usize, deadline: Duration) -> Self {
+        let queues = (0..writers.max(1)).map(|_| Arc::new(Queue::new(rows, bytes))).collect();
+        Self { queues, deadline }
+    }
+
+    pub(crate) fn queues(&self) -> &[Arc<Queue>] {
+        &self.queues
+    }
+
+    /// Queues work for the committer of a conversation; the outcome arrives at the receiver.
+    ///
+    /// # Errors
+    /// The queue is full, or the engine is shutting down.
+    pub(crate) fn submit(
+        &self,
+        conversation: &ConversationId,
+        work: Work,
+    ) -> Result<oneshot::Receiver<Result<Outcome, Error>>, Error> {
+        let (reply, outcome) = oneshot::channel();
+        let queue = &self.queues[(stable_hash(&conversation.key()) % self.queues.len() as u64) as usize];
+        queue.push(Submission { work, deadline: Instant::now() + self.deadline, reply })?;
+        Ok(outcome)
+    }
+
+    /// Takes no more work; what waits is still written.
+    pub(crate) fn close(&self) {
+        self.queues.iter().for_each(|queue| queue.close());
+    }
+}
+
+/// Runs one committer until its queue is closed and empty.
+pub(crate) async fn run(inner: Arc<Inner>, queue: Arc<Queue>) {
+    let mut committer = Committer {
+        writer: WriterId(inner.environment.random.number() >> 1),
+        number: 0,
+        carried: Vec::new(),
+        inner,
+        queue,
+    };
+    while committer.turn().await {}
+}
+
+struct Committer {
+    inner: Arc<Inner>,
+    queue: Arc<Queue>,
+    writer: WriterId,
+    number: u64,
+    /// Stale sends, to be decided again before anything newer.
+    carried: Vec<Submission>,
+}
+
+/// A submission whose item is in flight.
+struct Pending {
+    deadline: Instant,
+    reply: Option<oneshot::Sender<Result<Outcome, Error>>>,
+    send: Option<(Box<SendWork>, Rules)>,
+}
+
+impl Committer {
+    async fn turn(&mut self) -> bool {
+        let config = &self.inner.config;
+        let (rows, bytes) = (config.commit_batch_rows, config.commit_batch_bytes);
+        let mut submissions = std::mem::take(&mut self.carried);
+        if submissions.is_empty() {
+            match self.queue.gather(rows, bytes).await {
+                Some(gathered) => submissions = gathered,
+                None => return false,
+            }
+        } else {
+            submissions.extend(self.queue.take(rows.saturating_sub(submissions.len()), bytes));
+        }
+        let now = Instant::now();
+        let (items, pending): (Vec<_>, Vec<_>) = self.decide(submissions, now).await.into_iter().unzip();
+        if items.is_empty() {
+            return true;
+        }
+        let batch = Batch { writer: self.writer, number: 0, now: self.inner.environment.clock.now(), items };
+        self.commit(batch, pending).await;
+        true
+    }
+
+    /// Makes items of what was gathered. Sends that are refused are answered here: with the receipt
+    /// they got the first time, when they are repetitions.
+    async fn decide(&self, submissions: Vec<Submission>, now: Instant) -> Vec<(Item, Pending)> {
+        let mut decided = Vec::with_capacity(submissions.len());
+        let mut refused = Vec::new();
+        let known = match self.load_rules(&submissions).await {
+            Ok(known) => known,
+            Err(error) => {
+                for submission in submissions {
+                    let _ = submission.reply.send(Err(store_error(&error)));
+                }
+                return Vec::new();
+            }
+        };
+        let wall = self.inner.environment.clock.now();
+        for submission in submissions {
+            let Submission { work, deadline, reply } = submission;
+            if deadline <= now {
+                let late = Error::new(ErrorKind::Overloaded, "too much waits to be stored");
+                let _ = reply.send(Err(late.retry_after(Duration::from_secs(1))));
+                continue;
+            }
+            match work {
+                Work::Item(item) => {
+                    decided.push((*item, Pending { deadline, reply: Some(reply), send: None }));
+                }
+                Work::Send(send) => {
+                    let key = (send.append.conversation, send.append.sender);
+                    let rules = known.get(&key).cloned().or_else(|| self.inner.rules.find(key.0, key.1));
+                    let allowed = rules.ok_or_else(Error::not_allowed).and_then(|rules| {
+                        let policy = self.inner.config.writing;
+                        rules::decide(&rules, send.wish, key.1, policy, wall).map(|()| rules)
+                    });
+                    match allowed {
+                        Ok(rules) => {
+                            let item = send.item(&rules);
+                            let send = Some((send, rules));
+                            decided.push((item, Pending { deadline, reply: Some(reply), send }));
+                        }
+                        Err(error) => refused.push((send, reply, error)),
+                    }
+                }
+            }
+        }
+        if !refused.is_empty() {
+            self.answer_refused(refused).await;
+        }
+        decided
+    }
+
+    async fn load_rules(
+        &self,
+        submissions: &[Submission],
+    ) -> Result<BTreeMap<(ConversationId, UserId), Rules>, StoreError> {
+        let mut missing = Vec::new();
+        for submission in submissions {
+            if let Work::Send(send) = &submission.work {
+                let key = (send.append.conversation, send.append.sender);
+                if self.inner.rules.find(key.0, key.1).is_none() {
+                    missing.push(key);
+                }
+            }
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        let mut known = BTreeMap::new();
+        if !missing.is_empty() {
+            let loaded = rules::load(&*self.inner.store, &missing).await?;
+            for (key, rules) in missing.into_iter().zip(loaded) {
+                if let Some(rules) = rules {
+                    self.inner.rules.insert(key.0, key.1, rules.clone());
+                    known.insert(key, rules);
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    async fn answer_refused(
+        &self,
+        refused: Vec<(Box<SendWork>, oneshot::Sender<Result<Outcome, Error>>, Error)>,
+    ) {
+        let keys: Vec<_> = refused.iter().map(|(send, ..)| send.once).collect();
+        let recorded = self.inner.store.recorded(&keys).await;
+        let mut recorded = recorded.unwrap_or_default().into_iter();
+        for (send, reply, error) in refused {
+            let _ = reply.send(match recorded.next().flatten() {
+                Some(stored) if stored.digest == send.digest => Ok(Outcome::Duplicate(stored)),
+                Some(_) => Ok(Outcome::Conflict),
+                None => Err(error),
+            });
+        }
+    }
+
+    async fn commit(&mut self, mut batch: Batch, mut pending: Vec<Pending>) {
+        let mut delay = Duration::from_millis(20);
+        let mut ambiguous = false;
+        loop {
+            self.number += 1;
+            batch.number = self.number;
+            let result = self.commit_once(&batch, &mut pending).await;
+            match result {
+                Ok(outcomes) => return self.settle(batch, pending, outcomes, ambiguous),
+                Err(error) if error.kind() == StoreErrorKind::Ambiguous => {
+                    // Only running it again under the head locks tells what became of it.
+                    tracing::warn!(%error, "a commit's outcome is unknown; running it again");
+                    ambiguous = true;
+                }
+                Err(error) if ambiguous && error.kind() != StoreErrorKind::Invalid => {
+                    tracing::warn!(%error, "settling a commit whose outcome is unknown");
+                }
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "commit failed");
+                    for one in &mut pending {
+                        one.answer(Err(store_error(&error)));
+                    }
+                    return;
+                }
+            }
+            if self.queue.is_closed() {
+                pending.iter_mut().for_each(|one| one.answer(Err(outcome_unknown())));
+                return;
+            }
+            self.wait(delay, &mut pending).await;
+            delay = (delay * 2).min(Duration::from_secs(1));
+        }
+    }
+
+    /// Commits once. While the store works, those whose deadline passes are answered.
+    async fn commit_once(&self, batch: &Batch, pending: &mut [Pending]) -> Result<Vec<Outcome>, StoreError> {
+        let mut commit = pin!(self.inner.store.commit(batch));
+        loop {
+            let next = self.next_deadline(pending);
+            tokio::select! {
+                biased;
+                // Cancel-safe: the pinned future is polled again, never dropped before it is done.
+                result = &mut commit => return result,
+                () = tokio::time::sleep_until(next) => self.answer_late(pending),
+            }
+        }
+    }
+
+    async fn wait(&self, delay: Duration, pending: &mut [Pending]) {
+        tokio::time::sleep(delay).await;
+        self.answer_late(pending);
+    }
+
+    fn next_deadline(&self, pending: &[Pending]) -> Instant {
+        let in_flight = pending.iter().filter(|one| one.reply.is_some()).map(|one| one.deadline).min();
+        let waiting = self.queue.next_deadline();
+        let far = Instant::now() + Duration::from_secs(60);
+        in_flight.into_iter().chain(waiting).min().unwrap_or(far)
+    }
+
+    fn answer_late(&self, pending: &mut [Pending]) {
+        let now = Instant::now();
+        for one in pending.iter_mut().filter(|one| one.deadline <= now) {
+            one.answer(Err(outcome_unknown()));
+        }
+        self.queue.withdraw(now);
+    }
+
+    /// Acknowledges, then releases what was committed to the gates and the bus.
+    fn settle(&mut self, batch: Batch, pending: Vec<Pending>, outcomes: Vec<Outcome>, ambiguous: bool) {
+        let mut entries: BTreeMap<ConversationId, Vec<Entry>> = BTreeMap::new();
+        for ((item, mut one), outcome) in batch.items.into_iter().zip(pending).zip(outcomes) {
+            match &outcome {
+                Outcome::Committed(placed) => {
+                    if let Some((send, rules)) = &one.send {
+                        self.remember_rows(send, rules);
+                    }
+                    collect(&mut entries, &item, placed);
+                }
+                Outcome::Duplicate(stored) if ambiguous => {
+                    // Committed by an attempt that could not say so: nobody was told of it.
+                    if let Some((once, _)) = &item.once {
+                        self.inner.hub.note(&once.conversation, stored.seq);
+                    }
+                }
+                Outcome::Stale => {
+                    if let (Some((send, _)), Some(reply)) = (one.send.take(), one.reply.take()) {
+                        self.carry(send, one.deadline, reply);
+                        continue;
+                    }
+                }
+                _ => {}
+            }
+            one.answer(Ok(outcome));
+        }
+        for (conversation, entries) in entries {
+            for chunk in cut(conversation, entries) {
+                if let Some(hooks) = &self.inner.hooks {
+                    hooks.committed(&chunk);
+                }
+                self.publish(conversation, &chunk);
+                self.inner.hub.offer(chunk);
+            }
+        }
+    }
+
+    fn publish(&self, conversation: ConversationId, chunk: &Arc<crate::Chunk>) {
+        if let Some(bus) = &self.inner.bus {
+            let message =
+                Message { origin: self.inner.origin.clone(), payload: Payload::Chunk(Arc::clone(chunk)) };
+            for topic in topics(conversation) {
+                // A dropped message is found by the journal.
+                let _ = bus.publish(topic, message.clone());
+            }
+        }
+    }
+
+    fn carry(
+        &mut self,
+        mut send: Box<SendWork>,
+        deadline: Instant,
+        reply: oneshot::Sender<Result<Outcome, Error>>,
+    ) {
+        self.inner.rules.forget(send.append.conversation, send.append.sender);
+        send.attempts += 1;
+        if send.attempts > ATTEMPTS {
+            let busy = Error::new(ErrorKind::Overloaded, "the conversation's rules are changing");
+            let _ = reply.send(Err(busy.retry_after(Duration::from_millis(200))));
+        } else {
+            self.carried.push(Submission { work: Work::Send(send), deadline, reply });
+        }
+    }
+
+    /// The first message between two users has created their rows.
+    fn remember_rows(&self, send: &SendWork, rules: &Rules) {
+        if let Place::Direct { rows_missing: true, .. } = rules.place {
+            let mut rules = rules.clone();
+            if let Place::Direct { rows_missing, .. } = &mut rules.place {
+                *rows_missing = false;
+            }
+            self.inner.rules.insert(send.append.conversation, send.append.sender, rules);
+        }
+    }
+}
+
+impl Pending {
+    fn answer(&mut self, outcome: Result<Outcome, Error>) {
+        if let Some(reply) = self.reply.take() {
+            let _ = reply.send(outcome);
+        }
+    }
+}
+
+impl SendWork {
+    fn item(&self, rules: &Rules) -> Item {
+        let conversation = self.append.conversation;
+        let mut write = Vec::with_capacity(self.write.len());
+        if let (Place::Direct { rows_missing: true, .. }, ConversationId::Direct(pair)) =
+            (&rules.place, conversation)
+        {
+            for user in [pair.low(), pair.high()] {
+                write.push(Write::Standing(StandingChange::of(conversation, user)));
+            }
+        }
+        write.extend(self.write.iter().cloned());
+        Item {
+            once: Some((self.once, self.digest)),
+            require: vec![rules.precondition(conversation)],
+            append: vec![self.append.clone()],
+            write,
+        }
+    }
+}
+
+/// The topics that a conversation's chunks are published to.
+pub(crate) fn topics(conversation: ConversationId) -> impl Iterator<Item = Topic> {
+    let (first, second) = match conversation {
+        ConversationId::Direct(pair) => (Topic::User(pair.low()), Some(Topic::User(pair.high()))),
+        ConversationId::Group(group) => (Topic::Group(group), None),
+        ConversationId::Inbox(user) => (Topic::User(user), None),
+    };
+    std::iter::once(first).chain(second)
+}
+
+fn collect(entries: &mut BTreeMap<ConversationId, Vec<Entry>>, item: &Item, placed: &[Placed]) {
+    for (index, (append, placed)) in item.append.iter().zip(placed).enumerate() {
+        let client_id = item.once.as_ref().filter(|_| index == 0).map(|(once, _)| once.client_id);
+        entries.entry(append.conversation).or_default().push(Entry {
+            seq: placed.seq,
+            time: placed.time,
+            sender: append.sender,
+            client_id,
+            countable: append.countable,
+            ordinal: placed.ordinal,
+            target: append.target,
+            kind: append.kind,
+            content: Some(append.content.clone()),
+        });
+    }
+}
+
+fn outcome_unknown() -> Error {
+    Error::new(ErrorKind::OutcomeUnknown, "not known yet whether it was stored; retry with the same id")
+        .retry_after(Duration::from_secs(1))
+}
+
+/// What a session is told of a store's error.
+pub(crate) fn store_error(error: &StoreError) -> Error {
+    let told = match error.kind() {
+        StoreErrorKind::Trimmed => Error::new(ErrorKind::Trimmed, "older than what is kept"),
+        StoreErrorKind::Ambiguous => outcome_unknown(),
+        _ => {
+            Error::new(ErrorKind::Unavailable, "storage is not available").retry_after(Duration::from_secs(1))
+        }
+    };
+    told.with_source(error.clone())
+}

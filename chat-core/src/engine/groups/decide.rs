@@ -1,0 +1,512 @@
+//! Who may do what in a group, and what it changes: a pure function of what was loaded.
+
+use super::super::accounts::group_notice;
+use super::super::login::{Rules, entry};
+use crate::store::{Append, Item, Precondition, SeqRef, StandingChange, Write};
+use crate::{
+    Content, ConversationId, Error, ErrorKind, Group, GroupAction, GroupEvent, GroupProfile, HistoryPolicy,
+    JoinPolicy, Member, Standing, Timestamp, UserId,
+};
+
+/// What a decision depends on.
+pub(super) struct Scene {
+    pub(super) at: ConversationId,
+    pub(super) rules_seq: u64,
+    pub(super) group: Group,
+    /// The place of the one who acts.
+    pub(super) own: Member,
+    /// Those whom the action is about.
+    pub(super) targets: Vec<Target>,
+    /// Who is told of a request to join.
+    pub(super) staff: Vec<UserId>,
+    pub(super) now: Timestamp,
+    pub(super) group_limit: u32,
+}
+
+/// Another user whom an action is about.
+pub(super) struct Target {
+    pub(super) row: Member,
+    /// Whether the one who acts may write to them.
+    pub(super) welcome: bool,
+    /// That this is still so.
+    pub(super) precondition: Precondition,
+}
+
+/// Whether an action is recorded in the actor's inbox: where the group's log has no entry of it, or
+/// it is told there anyway. Others are recorded in the group.
+pub(super) fn is_recorded_in_inbox(action: &GroupAction) -> bool {
+    matches!(
+        action,
+        GroupAction::Join
+            | GroupAction::WithdrawRequest
+            | GroupAction::Invite(_)
+            | GroupAction::WithdrawInvitation(_)
+            | GroupAction::AcceptInvitation
+            | GroupAction::DeclineInvitation
+            | GroupAction::Reject(_)
+    )
+}
+
+/// The one other user whom an action is about.
+pub(super) fn target(action: &GroupAction) -> Option<UserId> {
+    match action {
+        GroupAction::Invite(user)
+        | GroupAction::WithdrawInvitation(user)
+        | GroupAction::Approve(user)
+        | GroupAction::Reject(user)
+        | GroupAction::Remove(user)
+        | GroupAction::SetRole(user, _)
+        | GroupAction::Transfer(user)
+        | GroupAction::Mute(user, _) => Some(*user),
+        _ => None,
+    }
+}
+
+/// Decides on an action.
+pub(super) fn decide(scene: &Scene, action: &GroupAction) -> Result<Item, Error> {
+    let own = scene.own.standing;
+    match action {
+        GroupAction::Join => scene.join(),
+        GroupAction::WithdrawRequest if own == Standing::Asking => {
+            Ok(scene.end_own(GroupEvent::RequestEnded))
+        }
+        GroupAction::AcceptInvitation if own == Standing::Invited => scene.enter(),
+        GroupAction::DeclineInvitation if own == Standing::Invited => {
+            Ok(scene.end_own(GroupEvent::InvitationEnded))
+        }
+        // Whoever is no member learns nothing, whatever they ask.
+        _ if !own.is_member() => Err(Error::not_allowed()),
+        GroupAction::Leave => scene.leave(),
+        GroupAction::Invite(_) => scene.staff_only().and_then(|()| scene.invite()),
+        GroupAction::WithdrawInvitation(_) => {
+            scene.staff_only()?;
+            scene.end_other(Standing::Invited, GroupEvent::InvitationEnded)
+        }
+        GroupAction::Approve(_) => scene.staff_only().and_then(|()| scene.approve()),
+        GroupAction::Reject(_) => {
+            scene.staff_only()?;
+            scene.end_other(Standing::Asking, GroupEvent::RequestEnded)
+        }
+        GroupAction::Add(_) => scene.staff_only().and_then(|()| scene.add()),
+        GroupAction::Remove(_) => scene.remove(),
+        GroupAction::Mute(_, until) => scene.mute(*until),
+        GroupAction::SetRole(_, role) => scene.owner_only().and_then(|()| scene.set_role(*role)),
+        GroupAction::Transfer(_) => scene.owner_only().and_then(|()| scene.transfer()),
+        GroupAction::ChangeProfile(profile) => scene.staff_only().and_then(|()| scene.change(profile)),
+        GroupAction::Dissolve => scene.owner_only().map(|()| scene.dissolve()),
+        GroupAction::WithdrawRequest | GroupAction::AcceptInvitation | GroupAction::DeclineInvitation => {
+            Err(nothing())
+        }
+    }
+}
+
+/// The row of a new member.
+pub(super) fn entering(
+    at: ConversationId,
+    user: UserId,
+    standing: Standing,
+    joined: SeqRef,
+    history: HistoryPolicy,
+) -> Write {
+    Write::Standing(StandingChange {
+        standing: Some(standing),
+        joined: Some(joined),
+        visible_from: Some(match history {
+            HistoryPolicy::SinceJoin => joined,
+            HistoryPolicy::All => SeqRef::At(1),
+        }),
+        muted_until: Some(None),
+        ..StandingChange::of(at, user)
+    })
+}
+
+impl Scene {
+    fn user(&self) -> UserId {
+        self.own.user
+    }
+
+    fn staff_only(&self) -> Result<(), Error> {
+        if self.own.standing.is_staff() { Ok(()) } else { Err(role_needed("an owner or admin")) }
+    }
+
+    fn owner_only(&self) -> Result<(), Error> {
+        if self.own.standing == Standing::Owner { Ok(()) } else { Err(role_needed("the owner")) }
+    }
+
+    fn item(&self) -> Item {
+        Item { require: vec![Precondition::Rules(self.at, self.rules_seq)], ..Item::default() }
+    }
+
+    fn entry(&self, content: &Content) -> Append {
+        entry(self.at, self.user(), content, Rules::Change)
+    }
+
+    fn notice(&self, inbox: UserId, event: GroupEvent, user: UserId) -> Append {
+        group_notice(inbox, self.user(), event, &self.group, user)
+    }
+
+    fn standing(&self, user: UserId, standing: Standing) -> StandingChange {
+        StandingChange { standing: Some(standing), ..StandingChange::of(self.at, user) }
+    }
+
+    fn sized(&self, members: u32) -> Write {
+        Write::PutGroup(Group { members, ..self.group.clone() })
+    }
+
+    fn room_for(&self, more: usize) -> Result<u32, Error> {
+        let members = self.group.members as usize + more;
+        if members <= self.group_limit as usize {
+            Ok(members as u32)
+        } else {
+            Err(Error::new(ErrorKind::LimitReached, "the group is full"))
+        }
+    }
+
+    fn the_target(&self) -> Result<&Target, Error> {
+        self.targets.first().ok_or_else(Error::not_allowed)
+    }
+
+    /// The target, when it is a member of lower rank than the one who acts.
+    fn subordinate(&self) -> Result<&Target, Error> {
+        let target = self.the_target()?;
+        if !target.row.standing.is_member() {
+            return Err(nothing());
+        }
+        // Standings are ordered by rank.
+        if self.own.standing.is_staff() && self.own.standing < target.row.standing {
+            Ok(target)
+        } else {
+            Err(role_needed("someone of higher rank"))
+        }
+    }
+
+    fn join(&self) -> Result<Item, Error> {
+        match (self.own.standing, self.group.profile.join) {
+            (Standing::Owner | Standing::Admin | Standing::Member, _) => {
+                Err(Error::new(ErrorKind::NotAllowed, "you are a member already"))
+            }
+            (Standing::Invited, _) | (_, JoinPolicy::Open) => self.enter(),
+            (_, JoinPolicy::Invitation) => Err(Error::not_allowed()),
+            (Standing::Asking, JoinPolicy::Request) => {
+                Err(Error::new(ErrorKind::NotAllowed, "you have asked already"))
+            }
+            (Standing::Former, JoinPolicy::Request) => {
+                let user = self.user();
+                let mut item = self.item();
+                item.append.push(self.notice(user, GroupEvent::Asked, user));
+                item.append
+                    .extend(self.staff.iter().map(|staff| self.notice(*staff, GroupEvent::Asked, user)));
+                item.write.push(Write::Standing(self.standing(user, Standing::Asking)));
+                item.write.push(Write::RaiseRules(self.at));
+                Ok(item)
+            }
+        }
+    }
+
+    /// The one who acts becomes a member.
+    fn enter(&self) -> Result<Item, Error> {
+        let (user, members) = (self.user(), self.room_for(1)?);
+        let mut item = self.item();
+        item.append.push(self.notice(user, GroupEvent::Entered, user));
+        item.append.push(self.entry(&Content::Joined));
+        let history = self.group.profile.history;
+        item.write.push(entering(self.at, user, Standing::Member, SeqRef::Appended(1), history));
+        item.write.push(self.sized(members));
+        Ok(item)
+    }
+
+    /// The one who acts takes back a request or declines an invitation.
+    fn end_own(&self, event: GroupEvent) -> Item {
+        let user = self.user();
+        let mut item = self.item();
+        item.append.push(self.notice(user, event, user));
+        item.write.push(Write::Standing(self.standing(user, Standing::Former)));
+        item.write.push(Write::RaiseRules(self.at));
+        item
+    }
+
+    /// Staff takes back an invitation or turns down a request.
+    fn end_other(&self, standing: Standing, event: GroupEvent) -> Result<Item, Error> {
+        let target = self.the_target()?;
+        if target.row.standing != standing {
+            return Err(nothing());
+        }
+        let mut item = self.item();
+        item.append.push(self.notice(self.user(), event, target.row.user));
+        item.append.push(self.notice(target.row.user, event, target.row.user));
+        item.write.push(Write::Standing(self.standing(target.row.user, Standing::Former)));
+        item.write.push(Write::RaiseRules(self.at));
+        Ok(item)
+    }
+
+    fn leave(&self) -> Result<Item, Error> {
+        if self.own.standing == Standing::Owner {
+            return if self.group.members <= 1 {
+                Ok(self.dissolve())
+            } else {
+                Err(Error::new(ErrorKind::NotAllowed, "make another member the owner first"))
+            };
+        }
+        let user = self.user();
+        Ok(self.part(&Content::Left, user))
+    }
+
+    /// Somebody stops being a member; the entry is the last that they may read.
+    fn part(&self, content: &Content, user: UserId) -> Item {
+        let mut item = self.item();
+        item.append.push(self.entry(content));
+        item.append.push(self.notice(user, GroupEvent::Left, user));
+        item.write.push(Write::Standing(StandingChange {
+            left: Some(SeqRef::Appended(0)),
+            ..self.standing(user, Standing::Former)
+        }));
+        item.write.push(self.sized(self.group.members.saturating_sub(1)));
+        item
+    }
+
+    fn invite(&self) -> Result<Item, Error> {
+        let target = self.the_target()?;
+        let user = target.row.user;
+        match target.row.standing {
+            _ if !target.welcome => return Err(Error::not_allowed()),
+            Standing::Asking => return self.approve(),
+            Standing::Invited => {
+                return Err(Error::new(ErrorKind::NotAllowed, "this user is invited already"));
+            }
+            Standing::Former => {}
+            _ => return Err(Error::new(ErrorKind::NotAllowed, "this user is a member already")),
+        }
+        let mut item = self.item();
+        item.require.push(target.precondition.clone());
+        item.append.push(self.notice(self.user(), GroupEvent::Invited, user));
+        item.append.push(self.notice(user, GroupEvent::Invited, user));
+        item.write.push(Write::Standing(self.standing(user, Standing::Invited)));
+        item.write.push(Write::RaiseRules(self.at));
+        Ok(item)
+    }
+
+    fn approve(&self) -> Result<Item, Error> {
+        let target = self.the_target()?;
+        if target.row.standing != Standing::Asking {
+            return Err(nothing());
+        }
+        self.admit(&[target])
+    }
+
+    fn add(&self) -> Result<Item, Error> {
+        if self.targets.iter().any(|target| !target.welcome) {
+            return Err(Error::not_allowed());
+        }
+        let new: Vec<_> = self.targets.iter().filter(|target| !target.row.standing.is_member()).collect();
+        if new.is_empty() {
+            return Err(Error::new(ErrorKind::NotAllowed, "they are members already"));
+        }
+        let mut item = self.admit(&new)?;
+        item.require.extend(new.iter().map(|target| target.precondition.clone()));
+        Ok(item)
+    }
+
+    fn admit(&self, new: &[&Target]) -> Result<Item, Error> {
+        let members = self.room_for(new.len())?;
+        let users: Vec<_> = new.iter().map(|target| target.row.user).collect();
+        let mut item = self.item();
+        item.append.push(self.entry(&Content::MembersAdded(users.clone())));
+        for user in users {
+            item.append.push(self.notice(user, GroupEvent::Entered, user));
+            let history = self.group.profile.history;
+            item.write.push(entering(self.at, user, Standing::Member, SeqRef::Appended(0), history));
+        }
+        item.write.push(self.sized(members));
+        Ok(item)
+    }
+
+    fn remove(&self) -> Result<Item, Error> {
+        let user = self.subordinate()?.row.user;
+        Ok(self.part(&Content::MemberRemoved(user), user))
+    }
+
+    fn mute(&self, until: Timestamp) -> Result<Item, Error> {
+        let user = self.subordinate()?.row.user;
+        let mut item = self.item();
+        item.append.push(self.entry(&Content::Muted { user, until }));
+        item.write.push(Write::Standing(StandingChange {
+            muted_until: Some(Some(until).filter(|until| *until > self.now)),
+            ..StandingChange::of(self.at, user)
+        }));
+        Ok(item)
+    }
+
+    fn set_role(&self, role: Standing) -> Result<Item, Error> {
+        if !matches!(role, Standing::Admin | Standing::Member) {
+            return Err(Error::invalid("a role is admin or member; ownership is transferred"));
+        }
+        let target = self.subordinate()?;
+        if target.row.standing == role {
+            return Err(nothing());
+        }
+        let user = target.row.user;
+        let mut item = self.item();
+        item.append.push(self.entry(&Content::RoleChanged { user, role }));
+        item.write.push(Write::Standing(self.standing(user, role)));
+        Ok(item)
+    }
+
+    fn transfer(&self) -> Result<Item, Error> {
+        let user = self.subordinate()?.row.user;
+        let mut item = self.item();
+        item.append.push(self.entry(&Content::RoleChanged { user, role: Standing::Owner }));
+        item.write.push(Write::Standing(self.standing(user, Standing::Owner)));
+        item.write.push(Write::Standing(self.standing(self.user(), Standing::Admin)));
+        Ok(item)
+    }
+
+    fn change(&self, profile: &GroupProfile) -> Result<Item, Error> {
+        let mut item = self.item();
+        match (&self.group.profile.handle, &profile.handle) {
+            (Some(old), new) if new.as_ref() != Some(old) => {
+                return Err(Error::invalid("the handle of a group stays as it is"));
+            }
+            (None, Some(new)) => item.require.push(Precondition::HandleFree(new.clone())),
+            _ => {}
+        }
+        item.append.push(self.entry(&Content::GroupChanged(profile.clone())));
+        item.write.push(Write::PutGroup(Group { profile: profile.clone(), ..self.group.clone() }));
+        Ok(item)
+    }
+
+    fn dissolve(&self) -> Item {
+        let mut item = self.item();
+        item.append.push(self.entry(&Content::Dissolved));
+        item.write.push(Write::PutGroup(Group { dissolved: true, members: 0, ..self.group.clone() }));
+        item
+    }
+}
+
+fn nothing() -> Error {
+    Error::new(ErrorKind::NotAllowed, "there is nothing of the kind to be done")
+}
+
+fn role_needed(role: &'static str) -> Error {
+    Error::new(ErrorKind::NotAllowed, format!("only {role} may do this"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DisplayName, GroupId, Handle};
+
+    fn user(number: u64) -> UserId {
+        UserId::new(number).expect("valid")
+    }
+
+    fn scene(own: Standing, target: Standing, join: JoinPolicy) -> Scene {
+        let id = GroupId::new(1).expect("valid");
+        let at = ConversationId::Group(id);
+        let profile = GroupProfile {
+            name: DisplayName::from_stored("g"),
+            description: String::new(),
+            handle: Some(Handle::from_stored("g")),
+            join,
+            history: HistoryPolicy::SinceJoin,
+        };
+        let row = |number, standing| Member { standing, ..Member::blank(at, user(number)) };
+        let direct = ConversationId::direct(user(1), user(2)).expect("two users");
+        Scene {
+            at,
+            rules_seq: 4,
+            group: Group { id, profile, members: 3, dissolved: false },
+            own: row(1, own),
+            targets: vec![Target {
+                row: row(2, target),
+                welcome: true,
+                precondition: Precondition::Rules(direct, 0),
+            }],
+            staff: vec![user(9)],
+            now: Timestamp(10),
+            group_limit: 4,
+        }
+    }
+
+    fn allowed(own: Standing, target: Standing, action: &GroupAction) -> bool {
+        decide(&scene(own, target, JoinPolicy::Open), action).is_ok()
+    }
+
+    const ALL: [Standing; 6] = [
+        Standing::Owner,
+        Standing::Admin,
+        Standing::Member,
+        Standing::Invited,
+        Standing::Asking,
+        Standing::Former,
+    ];
+
+    /// For each standing of the actor, in the order of `ALL`, whether the action is allowed.
+    fn row(target: Standing, action: &GroupAction) -> String {
+        ALL.iter().map(|own| if allowed(*own, target, action) { 'y' } else { '-' }).collect()
+    }
+
+    #[test]
+    fn the_permission_table_holds() {
+        let two = user(2);
+        assert_eq!(row(Standing::Former, &GroupAction::Join), "---yyy");
+        assert_eq!(row(Standing::Member, &GroupAction::Leave), "-yy---");
+        assert_eq!(row(Standing::Former, &GroupAction::Invite(two)), "yy----");
+        assert_eq!(row(Standing::Invited, &GroupAction::WithdrawInvitation(two)), "yy----");
+        assert_eq!(row(Standing::Asking, &GroupAction::Approve(two)), "yy----");
+        assert_eq!(row(Standing::Asking, &GroupAction::Reject(two)), "yy----");
+        assert_eq!(row(Standing::Former, &GroupAction::Add(vec![two])), "yy----");
+        assert_eq!(row(Standing::Member, &GroupAction::Remove(two)), "yy----");
+        assert_eq!(row(Standing::Admin, &GroupAction::Remove(two)), "y-----");
+        assert_eq!(row(Standing::Owner, &GroupAction::Remove(two)), "------");
+        assert_eq!(row(Standing::Member, &GroupAction::Mute(two, Timestamp(99))), "yy----");
+        assert_eq!(row(Standing::Admin, &GroupAction::Mute(two, Timestamp(99))), "y-----");
+        assert_eq!(row(Standing::Member, &GroupAction::SetRole(two, Standing::Admin)), "y-----");
+        assert_eq!(row(Standing::Admin, &GroupAction::Transfer(two)), "y-----");
+        assert_eq!(row(Standing::Member, &GroupAction::Dissolve), "y-----");
+        assert_eq!(row(Standing::Member, &GroupAction::AcceptInvitation), "---y--");
+        assert_eq!(row(Standing::Member, &GroupAction::DeclineInvitation), "---y--");
+        assert_eq!(row(Standing::Member, &GroupAction::WithdrawRequest), "----y-");
+        let profile = scene(Standing::Owner, Standing::Member, JoinPolicy::Request).group.profile;
+        assert_eq!(row(Standing::Member, &GroupAction::ChangeProfile(profile)), "yy----");
+    }
+
+    #[test]
+    fn a_join_by_request_asks_and_tells_the_staff() {
+        let scene = scene(Standing::Former, Standing::Former, JoinPolicy::Request);
+        let item = decide(&scene, &GroupAction::Join).expect("asked");
+        let told: Vec<_> = item.append.iter().map(|append| append.conversation).collect();
+        assert_eq!(told, [ConversationId::Inbox(user(1)), ConversationId::Inbox(user(9))]);
+        assert!(item.write.contains(&Write::RaiseRules(scene.at)));
+    }
+
+    #[test]
+    fn a_group_for_the_invited_shows_nothing_to_others() {
+        let scene = scene(Standing::Former, Standing::Former, JoinPolicy::Invitation);
+        let refused = decide(&scene, &GroupAction::Join).expect_err("refused");
+        assert_eq!(format!("{refused:?}"), format!("{:?}", Error::not_allowed()));
+    }
+
+    #[test]
+    fn a_full_group_admits_nobody() {
+        let mut scene = scene(Standing::Owner, Standing::Asking, JoinPolicy::Open);
+        scene.group.members = 4;
+        let refused = decide(&scene, &GroupAction::Approve(user(2))).expect_err("refused");
+        assert_eq!(refused.kind(), ErrorKind::LimitReached);
+    }
+
+    #[test]
+    fn an_owner_leaves_only_an_empty_group() {
+        let mut scene = scene(Standing::Owner, Standing::Member, JoinPolicy::Open);
+        assert!(decide(&scene, &GroupAction::Leave).is_err());
+        scene.group.members = 1;
+        let item = decide(&scene, &GroupAction::Leave).expect("dissolved");
+        assert!(matches!(&item.write[..], [Write::PutGroup(Group { dissolved: true, .. })]));
+    }
+
+    #[test]
+    fn a_handle_stays() {
+        let scene = scene(Standing::Owner, Standing::Member, JoinPolicy::Open);
+        let renamed = GroupProfile { handle: None, ..scene.group.profile.clone() };
+        assert!(decide(&scene, &GroupAction::ChangeProfile(renamed)).is_err());
+    }
+}

@@ -1,0 +1,466 @@
+//! Who listens on this node: sessions by user, gates by conversation, and delivery between them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::gate::{Gate, Offered, Step};
+use super::outbox::Outbox;
+use crate::{
+    Chunk, ContactEvent, Content, ConversationId, EndReason, Entry, Ephemeral, GroupEvent, GroupId, Seq,
+    UserId,
+};
+
+/// Maps are split so that different conversations rarely meet at a lock.
+const SHARDS: usize = 64;
+
+/// Up to so many listeners are served by whoever offers; more are left to the fan-out tasks, so that
+/// a large group holds up neither its writer nor a pair.
+const INLINE_LISTENERS: usize = 64;
+
+/// After so many deliveries a fan-out task lets others run.
+const DELIVERIES_PER_TURN: usize = 256;
+
+/// The listeners of one node.
+pub(crate) struct Hub {
+    gates: Vec<Mutex<BTreeMap<ConversationId, Arc<Gate>>>>,
+    users: Vec<Mutex<BTreeMap<UserId, LocalUser>>>,
+    gate_bytes: usize,
+    /// Gates whose turn was given to the fan-out tasks; each stands here at most once.
+    turns: Mutex<VecDeque<Arc<Gate>>>,
+    pub(crate) turns_wake: Notify,
+    /// Gates with a hole, and since when.
+    holes: Mutex<BTreeMap<ConversationId, Instant>>,
+    pub(crate) holes_wake: Notify,
+    /// Users who have entered a group and whose sessions are to listen to it.
+    entered: Mutex<BTreeSet<(UserId, GroupId)>>,
+    pub(crate) entered_wake: Notify,
+}
+
+/// A user with sessions on this node.
+#[derive(Default)]
+struct LocalUser {
+    sessions: Vec<Arc<Outbox>>,
+    contacts: BTreeSet<UserId>,
+}
+
+impl Hub {
+    pub(crate) fn new(gate_bytes: usize) -> Self {
+        Self {
+            gates: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            users: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            gate_bytes,
+            turns: Mutex::default(),
+            turns_wake: Notify::new(),
+            holes: Mutex::default(),
+            holes_wake: Notify::new(),
+            entered: Mutex::default(),
+            entered_wake: Notify::new(),
+        }
+    }
+
+    /// Adds a session; whether it is the user's first here.
+    pub(crate) fn add_session(&self, outbox: &Arc<Outbox>) -> bool {
+        let mut users = self.user_shard(outbox.user);
+        let user = users.entry(outbox.user).or_default();
+        user.sessions.push(Arc::clone(outbox));
+        user.sessions.len() == 1
+    }
+
+    /// Removes a session from its user and from every gate; whether it was the user's last here.
+    pub(crate) fn remove_session(&self, outbox: &Outbox) -> Removed {
+        let last_of_user = {
+            let mut users = self.user_shard(outbox.user);
+            match users.get_mut(&outbox.user) {
+                Some(user) => {
+                    user.sessions.retain(|session| session.session != outbox.session);
+                    let last = user.sessions.is_empty();
+                    if last {
+                        users.remove(&outbox.user);
+                    }
+                    last
+                }
+                None => false,
+            }
+        };
+        let mut closed = Vec::new();
+        for conversation in outbox.take_attached() {
+            if self.close_if(&conversation, |gate| gate.detach(outbox.session)) {
+                closed.push(conversation);
+            }
+        }
+        Removed { last_of_user, closed }
+    }
+
+    /// The sessions of a user on this node.
+    pub(crate) fn sessions(&self, user: UserId) -> Vec<Arc<Outbox>> {
+        self.user_shard(user).get(&user).map_or_else(Vec::new, |user| user.sessions.clone())
+    }
+
+    /// Every session of this node.
+    pub(crate) fn all_sessions(&self) -> Vec<Arc<Outbox>> {
+        let mut all = Vec::new();
+        for shard in &self.users {
+            for user in lock(shard).values() {
+                all.extend(user.sessions.iter().cloned());
+            }
+        }
+        all
+    }
+
+    /// Whether a user has a session on this node.
+    pub(crate) fn is_online(&self, user: UserId) -> bool {
+        self.user_shard(user).contains_key(&user)
+    }
+
+    /// Adds to a user's contacts, for presence. What notices have added meanwhile stays.
+    pub(crate) fn add_contacts(&self, user: UserId, contacts: BTreeSet<UserId>) {
+        if let Some(local) = self.user_shard(user).get_mut(&user) {
+            local.contacts.extend(contacts);
+        }
+    }
+
+    /// Whose presence concerns a user with sessions here.
+    pub(crate) fn contacts(&self, user: UserId) -> BTreeSet<UserId> {
+        self.user_shard(user).get(&user).map_or_else(BTreeSet::new, |local| local.contacts.clone())
+    }
+
+    /// Queues an ephemeral event for all sessions of a user but one.
+    pub(crate) fn tell_user(&self, user: UserId, ephemeral: Ephemeral, except: Option<u64>) {
+        for session in self.sessions(user) {
+            if Some(session.session) != except {
+                session.push_ephemeral(ephemeral);
+            }
+        }
+    }
+
+    /// Queues an ephemeral event for all who listen to a conversation, but one session.
+    pub(crate) fn tell(&self, conversation: &ConversationId, ephemeral: Ephemeral, except: Option<u64>) {
+        if let Some(gate) = self.gate(conversation) {
+            for listener in gate.listeners().iter() {
+                if Some(listener.session) != except {
+                    listener.push_ephemeral(ephemeral);
+                }
+            }
+        }
+    }
+
+    /// The gate of a conversation, if anyone here listens to it.
+    pub(crate) fn gate(&self, conversation: &ConversationId) -> Option<Arc<Gate>> {
+        self.gate_shard(conversation).get(conversation).cloned()
+    }
+
+    /// Lets a session listen to a conversation. Whether the gate knew its position; else
+    /// [`Hub::begin`] must follow with the head read after this.
+    pub(crate) fn attach(&self, conversation: ConversationId, outbox: &Arc<Outbox>) -> bool {
+        outbox.remember(conversation);
+        let known = {
+            let mut gates = self.gate_shard(&conversation);
+            let gate = gates.entry(conversation).or_insert_with(|| Arc::new(Gate::new(conversation, None)));
+            gate.attach(outbox)
+        };
+        if outbox.ended().is_some() && outbox.forget(&conversation) {
+            // It ended meanwhile and had left its gates before this one knew it.
+            self.close_if(&conversation, |gate| gate.detach(outbox.session));
+        }
+        known
+    }
+
+    /// Tells a gate where a session begins that was attached before its position was known.
+    pub(crate) fn begin(&self, conversation: &ConversationId, outbox: &Outbox, head: Seq) {
+        if let Some(gate) = self.gate(conversation) {
+            let offered = gate.begin(outbox, head);
+            self.carry_on(&gate, offered);
+        }
+    }
+
+    /// Offers committed entries to whoever listens here.
+    pub(crate) fn offer(&self, chunk: Arc<Chunk>) {
+        if let Some(gate) = self.gate_or_create(chunk.conversation()) {
+            let offered = gate.offer(chunk, self.gate_bytes);
+            self.carry_on(&gate, offered);
+        }
+    }
+
+    /// Tells that a conversation has reached a head.
+    pub(crate) fn note(&self, conversation: &ConversationId, head: Seq) {
+        if let Some(gate) = self.gate_or_create(*conversation) {
+            let offered = gate.note(head);
+            self.carry_on(&gate, offered);
+        }
+    }
+
+    /// Gives up on a hole.
+    pub(crate) fn skip(&self, gate: &Arc<Gate>) {
+        let offered = gate.skip();
+        self.carry_on(gate, offered);
+    }
+
+    /// Takes the holes that have stood open since `before` or longer, and when the next is due.
+    pub(crate) fn take_holes(&self, before: Instant) -> (Vec<ConversationId>, Option<Instant>) {
+        let mut holes = lock(&self.holes);
+        let due: Vec<_> = holes
+            .iter()
+            .filter(|(_, since)| **since <= before)
+            .map(|(conversation, _)| *conversation)
+            .collect();
+        for conversation in &due {
+            holes.remove(conversation);
+        }
+        (due, holes.values().min().copied())
+    }
+
+    /// Has a user's sessions listen to a group.
+    pub(crate) fn enter(&self, user: UserId, group: GroupId) {
+        lock(&self.entered).insert((user, group));
+        self.entered_wake.notify_one();
+    }
+
+    /// Lets a session listen to a conversation no more.
+    pub(crate) fn leave(&self, conversation: &ConversationId, outbox: &Outbox) {
+        outbox.forget(conversation);
+        self.close_if(conversation, |gate| gate.detach(outbox.session));
+    }
+
+    /// Takes the users who have entered groups.
+    pub(crate) fn take_entered(&self) -> BTreeSet<(UserId, GroupId)> {
+        std::mem::take(&mut *lock(&self.entered))
+    }
+
+    /// Runs one turn that was left to the fan-out tasks; whether there was one.
+    pub(crate) async fn run_turn(&self) -> bool {
+        let Some(gate) = lock(&self.turns).pop_front() else { return false };
+        let mut deliveries = 0;
+        while let Some((step, listeners)) = gate.step() {
+            for listener in listeners.iter() {
+                deliver(&gate, &step, listener);
+                deliveries += 1;
+                if deliveries % DELIVERIES_PER_TURN == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            self.after(&gate, &step);
+        }
+        true
+    }
+
+    fn carry_on(&self, gate: &Arc<Gate>, offered: Offered) {
+        match offered {
+            Offered::Settled => {}
+            Offered::Hole => self.report_hole(gate.conversation),
+            Offered::Turn if gate.listeners().len() > INLINE_LISTENERS => {
+                lock(&self.turns).push_back(Arc::clone(gate));
+                self.turns_wake.notify_one();
+            }
+            Offered::Turn => {
+                while let Some((step, listeners)) = gate.step() {
+                    for listener in listeners.iter() {
+                        deliver(gate, &step, listener);
+                    }
+                    self.after(gate, &step);
+                }
+                if gate.missing().is_some() {
+                    self.report_hole(gate.conversation);
+                }
+            }
+        }
+    }
+
+    fn report_hole(&self, conversation: ConversationId) {
+        lock(&self.holes).entry(conversation).or_insert_with(Instant::now);
+        self.holes_wake.notify_one();
+    }
+
+    /// What delivered entries change about who listens, still within the gate's turn.
+    fn after(&self, gate: &Gate, step: &Step) {
+        let chunk = match step {
+            Step::Chunk(chunk) => chunk,
+            Step::Behind(_) => return self.after_skip(gate),
+        };
+        match gate.conversation {
+            ConversationId::Direct(_) => {}
+            ConversationId::Group(_) => {
+                // Chunks are cut so that such an entry is the last of its chunk.
+                let leaver = chunk.entries().last().and_then(leaver);
+                if let Some(leaver) = leaver {
+                    self.remove_listeners(gate, leaver);
+                }
+            }
+            ConversationId::Inbox(user) => {
+                for entry in chunk.entries() {
+                    self.after_notice(user, entry);
+                }
+            }
+        }
+    }
+
+    /// What was passed over may have ended a membership or revoked a device: nobody goes on listening
+    /// on the strength of what was true before it.
+    fn after_skip(&self, gate: &Gate) {
+        match gate.conversation {
+            ConversationId::Direct(_) => {}
+            ConversationId::Group(group) => {
+                let listeners = gate.listeners();
+                self.remove_listeners(gate, Leaver::Everyone);
+                lock(&self.entered).extend(listeners.iter().map(|listener| (listener.user, group)));
+                self.entered_wake.notify_one();
+            }
+            ConversationId::Inbox(user) => {
+                self.sessions(user).iter().for_each(|session| session.end(EndReason::Reset));
+            }
+        }
+    }
+
+    fn remove_listeners(&self, gate: &Gate, leaver: Leaver) {
+        let user = match leaver {
+            Leaver::Everyone => None,
+            Leaver::User(user) => Some(user),
+        };
+        for listener in gate.listeners().iter() {
+            if user.is_none_or(|user| user == listener.user) {
+                listener.forget(&gate.conversation);
+            }
+        }
+        self.close_if(&gate.conversation, |gate| gate.detach_user(user));
+    }
+
+    /// What a notice in a user's inbox means to the user's sessions here. Whatever node wrote it and
+    /// whether or not the bus brought it, this is where it takes effect.
+    fn after_notice(&self, user: UserId, entry: &Entry) {
+        match entry.decode_content() {
+            Ok(Content::Device { event, device, .. }) if event != crate::DeviceEvent::Added => {
+                for session in self.sessions(user).iter().filter(|session| session.device == device) {
+                    session.end(EndReason::Device(event));
+                }
+            }
+            Ok(Content::AccountDeleted) => {
+                self.sessions(user).iter().for_each(|session| session.end(EndReason::AccountDeleted));
+            }
+            Ok(Content::Contact { event, peer, .. }) => {
+                if let Some(local) = self.user_shard(user).get_mut(&user) {
+                    match event {
+                        ContactEvent::Accepted => drop(local.contacts.insert(peer)),
+                        ContactEvent::Removed | ContactEvent::Blocked => drop(local.contacts.remove(&peer)),
+                        _ => {}
+                    }
+                }
+            }
+            Ok(Content::Group { event: GroupEvent::Entered, group, user: whom, .. }) if whom == user => {
+                self.enter(user, group);
+            }
+            _ => {}
+        }
+    }
+
+    fn gate_or_create(&self, conversation: ConversationId) -> Option<Arc<Gate>> {
+        if let Some(gate) = self.gate(&conversation) {
+            return Some(gate);
+        }
+        let ConversationId::Direct(pair) = conversation else { return None };
+        let mut sessions = self.sessions(pair.low());
+        sessions.extend(self.sessions(pair.high()));
+        if sessions.is_empty() {
+            return None;
+        }
+        // Sessions attach to all conversations that have a head when they begin: without a gate this
+        // one had none. Where that is not so (a session is beginning right now), what precedes the
+        // chunk shows as a hole.
+        let gate = {
+            let mut gates = self.gate_shard(&conversation);
+            let gate =
+                gates.entry(conversation).or_insert_with(|| Arc::new(Gate::new(conversation, Some(0))));
+            Arc::clone(gate)
+        };
+        for session in &sessions {
+            self.attach(conversation, session);
+        }
+        Some(gate)
+    }
+
+    fn close_if(&self, conversation: &ConversationId, is_last: impl FnOnce(&Gate) -> bool) -> bool {
+        let mut gates = self.gate_shard(conversation);
+        let empty = gates.get(conversation).is_some_and(|gate| is_last(gate));
+        if empty {
+            gates.remove(conversation);
+        }
+        empty
+    }
+
+    fn gate_shard(&self, of: &ConversationId) -> MutexGuard<'_, BTreeMap<ConversationId, Arc<Gate>>> {
+        lock(&self.gates[shard_of(&of.key())])
+    }
+
+    fn user_shard(&self, user: UserId) -> MutexGuard<'_, BTreeMap<UserId, LocalUser>> {
+        lock(&self.users[shard_of(&user.number().to_be_bytes())])
+    }
+}
+
+/// What the end of a session leaves.
+pub(crate) struct Removed {
+    /// Whether its user has no other session here.
+    pub(crate) last_of_user: bool,
+    /// The conversations to which nobody here listens any more.
+    pub(crate) closed: Vec<ConversationId>,
+}
+
+/// Who is no longer a member after an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaver {
+    User(UserId),
+    Everyone,
+}
+
+/// Whose last entry this is. Chunks end with it.
+pub(crate) fn leaver(entry: &Entry) -> Option<Leaver> {
+    match entry.decode_content() {
+        Ok(Content::Left) => Some(Leaver::User(entry.sender)),
+        Ok(Content::MemberRemoved(user)) => Some(Leaver::User(user)),
+        Ok(Content::Dissolved) => Some(Leaver::Everyone),
+        _ => None,
+    }
+}
+
+/// Cuts consecutive entries into chunks, each ending where somebody stops being a member.
+pub(crate) fn cut(conversation: ConversationId, entries: Vec<Entry>) -> Vec<Arc<Chunk>> {
+    let mut chunks = Vec::with_capacity(1);
+    let mut part = Vec::with_capacity(entries.len());
+    let mut close = |part: &mut Vec<Entry>| {
+        if let Some(chunk) = Chunk::new(conversation, std::mem::take(part)) {
+            chunks.push(Arc::new(chunk));
+        }
+    };
+    for entry in entries {
+        let ends =
+            matches!(conversation, ConversationId::Group(_)) && !entry.countable && leaver(&entry).is_some();
+        part.push(entry);
+        if ends {
+            close(&mut part);
+        }
+    }
+    close(&mut part);
+    chunks
+}
+
+fn deliver(gate: &Gate, step: &Step, listener: &Outbox) {
+    match step {
+        Step::Chunk(chunk) => listener.push(chunk),
+        Step::Behind(upto) => listener.push_behind(gate.conversation, *upto),
+    }
+}
+
+/// FNV-1a: the same on every node and in every run.
+pub(crate) fn stable_hash(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn shard_of(bytes: &[u8]) -> usize {
+    (stable_hash(bytes) % SHARDS as u64) as usize
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,362 @@
+//! What waits for one session: a queue of events, bounded in bytes, that never makes anyone wait.
+//!
+//! ```text
+//! room ──full──▶ ephemeral events dropped ──still full──▶ queued entries become marks
+//!                                                          "behind in c up to n"
+//!                                                          ──too many marks──▶ "behind everywhere"
+//! ```
+//! A mark ends in the moment in which its receiver takes it: what a gate releases before that is
+//! covered by the mark, what it releases after it is queued again. Both happen under the lock, so
+//! that nothing can fall in between.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+
+use crate::{Chunk, ConversationId, DeviceId, EndReason, Ephemeral, Event, Seq, UserId};
+
+/// What an ephemeral event is reckoned at, in bytes.
+const EPHEMERAL_BYTES: usize = 64;
+
+/// The bounds that all outboxes of an engine share.
+#[derive(Debug)]
+pub(crate) struct OutboxLimits {
+    pub(crate) session_bytes: usize,
+    pub(crate) behind_marks: usize,
+    pub(crate) total_bytes: usize,
+    /// What waits in all sessions.
+    pub(crate) used_bytes: AtomicUsize,
+}
+
+/// The queue of one session. Gates push, the session's one receiver takes.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    pub(crate) user: UserId,
+    pub(crate) device: DeviceId,
+    pub(crate) session: u64,
+    limits: Arc<OutboxLimits>,
+    state: Mutex<State>,
+    waker: AtomicWaker,
+    /// The gates that know this outbox, for leaving them at the end.
+    attached: Mutex<BTreeSet<ConversationId>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Queued>,
+    bytes: usize,
+    behind: BTreeMap<ConversationId, Seq>,
+    everywhere: bool,
+    ended: Option<EndReason>,
+    end_told: bool,
+}
+
+#[derive(Debug)]
+enum Queued {
+    Chunk(Arc<Chunk>),
+    Ephemeral(Ephemeral),
+}
+
+impl Queued {
+    fn size_bytes(&self) -> usize {
+        match self {
+            Self::Chunk(chunk) => chunk.size_bytes(),
+            Self::Ephemeral(_) => EPHEMERAL_BYTES,
+        }
+    }
+}
+
+impl Outbox {
+    pub(crate) fn new(user: UserId, device: DeviceId, session: u64, limits: Arc<OutboxLimits>) -> Self {
+        let (state, waker, attached) = (Mutex::default(), AtomicWaker::new(), Mutex::default());
+        Self { user, device, session, limits, state, waker, attached }
+    }
+
+    /// Queues entries, or marks their conversation as behind.
+    pub(crate) fn push(&self, chunk: &Arc<Chunk>) {
+        let mut state = self.lock();
+        if state.ended.is_some() || state.everywhere {
+            return;
+        }
+        if let Some(upto) = state.behind.get_mut(&chunk.conversation()) {
+            *upto = chunk.last().max(*upto);
+            return;
+        }
+        if self.is_full(&state, chunk.size_bytes()) {
+            self.drop_ephemerals(&mut state);
+        }
+        if self.is_full(&state, chunk.size_bytes()) {
+            self.collapse(&mut state);
+            self.mark(&mut state, chunk.conversation(), chunk.last());
+        } else {
+            self.enqueue(&mut state, Queued::Chunk(Arc::clone(chunk)));
+        }
+        drop(state);
+        self.waker.wake();
+    }
+
+    /// Queues an ephemeral event if there is room.
+    pub(crate) fn push_ephemeral(&self, ephemeral: Ephemeral) {
+        let mut state = self.lock();
+        if state.ended.is_some() || state.everywhere || self.is_full(&state, EPHEMERAL_BYTES) {
+            return;
+        }
+        self.enqueue(&mut state, Queued::Ephemeral(ephemeral));
+        drop(state);
+        self.waker.wake();
+    }
+
+    /// Marks a conversation as behind up to a seq. What of it is queued is covered by the mark.
+    pub(crate) fn push_behind(&self, conversation: ConversationId, upto: Seq) {
+        let mut state = self.lock();
+        if state.ended.is_none() && !state.everywhere {
+            self.mark(&mut state, conversation, upto);
+            drop(state);
+            self.waker.wake();
+        }
+    }
+
+    /// Ends the stream: what waits is dropped, the reason is the last event. The first reason stays.
+    pub(crate) fn end(&self, reason: EndReason) {
+        let mut state = self.lock();
+        if state.ended.is_none() {
+            state.ended = Some(reason);
+            self.clear(&mut state);
+            drop(state);
+            self.waker.wake();
+        }
+    }
+
+    /// Remembers a gate that knows this outbox; whether it is new.
+    pub(crate) fn remember(&self, conversation: ConversationId) -> bool {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner).insert(conversation)
+    }
+
+    /// Forgets a gate; whether it was known.
+    pub(crate) fn forget(&self, conversation: &ConversationId) -> bool {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner).remove(conversation)
+    }
+
+    /// Whether a gate knows this outbox.
+    pub(crate) fn is_attached(&self, conversation: &ConversationId) -> bool {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner).contains(conversation)
+    }
+
+    /// Takes the account of all gates that know this outbox.
+    pub(crate) fn take_attached(&self) -> BTreeSet<ConversationId> {
+        std::mem::take(&mut *self.attached.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether the session has ended, and why.
+    pub(crate) fn ended(&self) -> Option<EndReason> {
+        self.lock().ended
+    }
+
+    /// The next event, for the one receiver.
+    pub(crate) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        if let Some(event) = self.take() {
+            return Poll::Ready(event);
+        }
+        self.waker.register(cx.waker());
+        // Whoever pushed between the look and the registration woke nobody.
+        self.take().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// The next event if there is one; `Some(None)` after the last.
+    pub(crate) fn take(&self) -> Option<Option<Event>> {
+        let mut state = self.lock();
+        if let Some(reason) = state.ended {
+            let told = std::mem::replace(&mut state.end_told, true);
+            return Some((!told).then_some(Event::Ended(reason)));
+        }
+        if std::mem::take(&mut state.everywhere) {
+            return Some(Some(Event::BehindEverywhere));
+        }
+        if let Some((conversation, upto)) = state.behind.pop_first() {
+            return Some(Some(Event::Behind { conversation, upto }));
+        }
+        let queued = state.queue.pop_front()?;
+        self.release(&mut state, queued.size_bytes());
+        Some(Some(match queued {
+            Queued::Chunk(chunk) => Event::Entries(chunk),
+            Queued::Ephemeral(ephemeral) => Event::Ephemeral(ephemeral),
+        }))
+    }
+
+    fn is_full(&self, state: &State, more: usize) -> bool {
+        let total = self.limits.used_bytes.load(Ordering::Relaxed);
+        state.bytes + more > self.limits.session_bytes || total + more > self.limits.total_bytes
+    }
+
+    fn enqueue(&self, state: &mut State, queued: Queued) {
+        let size = queued.size_bytes();
+        state.bytes += size;
+        self.limits.used_bytes.fetch_add(size, Ordering::Relaxed);
+        state.queue.push_back(queued);
+    }
+
+    fn release(&self, state: &mut State, size: usize) {
+        state.bytes -= size;
+        self.limits.used_bytes.fetch_sub(size, Ordering::Relaxed);
+        if state.queue.is_empty() {
+            // An idle session holds no buffer.
+            state.queue = VecDeque::new();
+        }
+    }
+
+    fn drop_ephemerals(&self, state: &mut State) {
+        let before = state.queue.len();
+        state.queue.retain(|queued| matches!(queued, Queued::Chunk(_)));
+        let dropped = (before - state.queue.len()) * EPHEMERAL_BYTES;
+        self.release(state, dropped);
+    }
+
+    fn collapse(&self, state: &mut State) {
+        let queue = std::mem::take(&mut state.queue);
+        let bytes = state.bytes;
+        self.release(state, bytes);
+        for queued in queue {
+            if let Queued::Chunk(chunk) = queued {
+                self.mark(state, chunk.conversation(), chunk.last());
+            }
+        }
+    }
+
+    fn mark(&self, state: &mut State, conversation: ConversationId, upto: Seq) {
+        if state.everywhere {
+            return;
+        }
+        let mark = state.behind.entry(conversation).or_insert(upto);
+        *mark = upto.max(*mark);
+        if state.behind.len() > self.limits.behind_marks {
+            self.clear(state);
+            state.everywhere = state.ended.is_none();
+        }
+    }
+
+    fn clear(&self, state: &mut State) {
+        let bytes = state.bytes;
+        state.queue.clear();
+        state.behind.clear();
+        self.release(state, bytes);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        let bytes = self.lock().bytes;
+        self.limits.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{Entry, GroupId, Kind, Timestamp};
+
+    fn conversation(number: u64) -> ConversationId {
+        ConversationId::Group(GroupId::new(number).expect("valid"))
+    }
+
+    fn outbox(session_bytes: usize, behind_marks: usize) -> Outbox {
+        let limits = OutboxLimits {
+            session_bytes,
+            behind_marks,
+            total_bytes: usize::MAX,
+            used_bytes: AtomicUsize::new(0),
+        };
+        let user = UserId::new(1).expect("valid");
+        Outbox::new(user, DeviceId::new(1).expect("valid"), 1, Arc::new(limits))
+    }
+
+    /// A chunk of one entry of 100 bytes.
+    fn chunk(group: u64, seq: Seq) -> Arc<Chunk> {
+        let entry = Entry {
+            seq,
+            time: Timestamp(0),
+            sender: UserId::new(2).expect("valid"),
+            client_id: None,
+            countable: true,
+            ordinal: seq,
+            target: None,
+            kind: Kind::new(16).expect("valid"),
+            content: Some(Bytes::from(vec![0; 36])),
+        };
+        Arc::new(Chunk::new(conversation(group), vec![entry]).expect("one entry"))
+    }
+
+    fn drain(outbox: &Outbox) -> Vec<String> {
+        std::iter::from_fn(|| outbox.take().flatten())
+            .map(|event| match event {
+                Event::Entries(chunk) => format!("{:?} {}", chunk.conversation(), chunk.last()),
+                other => format!("{other:?}"),
+            })
+            .collect()
+    }
+
+    fn typing() -> Ephemeral {
+        Ephemeral::Typing { conversation: conversation(1), user: UserId::new(2).expect("valid") }
+    }
+
+    #[test]
+    fn ephemeral_events_are_dropped_first() {
+        let outbox = outbox(250, 8);
+        outbox.push(&chunk(1, 1));
+        outbox.push_ephemeral(typing());
+        outbox.push_ephemeral(typing());
+        outbox.push(&chunk(1, 2));
+        assert_eq!(drain(&outbox), ["Group(GroupId(1)) 1", "Group(GroupId(1)) 2"]);
+    }
+
+    #[test]
+    fn a_full_queue_collapses_into_marks_that_cover_what_it_held() {
+        let outbox = outbox(250, 8);
+        outbox.push(&chunk(1, 1));
+        outbox.push(&chunk(2, 5));
+        outbox.push(&chunk(1, 2));
+        outbox.push(&chunk(1, 3));
+        outbox.push(&chunk(3, 9));
+        assert_eq!(
+            drain(&outbox),
+            [
+                "Behind { conversation: Group(GroupId(1)), upto: 3 }",
+                "Behind { conversation: Group(GroupId(2)), upto: 5 }",
+                "Group(GroupId(3)) 9",
+            ]
+        );
+        outbox.push(&chunk(1, 4));
+        assert_eq!(drain(&outbox), ["Group(GroupId(1)) 4"], "a mark that was taken has ended");
+    }
+
+    #[test]
+    fn too_many_marks_become_one() {
+        let outbox = outbox(0, 2);
+        (1..=3).for_each(|group| outbox.push(&chunk(group, 1)));
+        outbox.push(&chunk(4, 1));
+        assert_eq!(drain(&outbox), ["BehindEverywhere"]);
+    }
+
+    #[test]
+    fn bytes_are_given_back_however_they_leave() {
+        let outbox = outbox(250, 8);
+        let used = |outbox: &Outbox| outbox.limits.used_bytes.load(Ordering::Relaxed);
+        (1..=3).for_each(|seq| outbox.push(&chunk(1, seq)));
+        assert_eq!(used(&outbox), 0, "collapsed");
+        drain(&outbox);
+        outbox.push(&chunk(1, 4));
+        outbox.push_ephemeral(typing());
+        assert_eq!(used(&outbox), 164);
+        outbox.end(EndReason::LoggedOut);
+        assert_eq!(used(&outbox), 0);
+        assert_eq!(drain(&outbox), ["Ended(LoggedOut)"]);
+    }
+}

@@ -1,0 +1,146 @@
+//! The tasks around the gates: delivery to large groups, holes, and listeners that come later.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Inner;
+use super::hub::cut;
+use crate::bus::Topic;
+use crate::{ConversationId, Direction, GroupId, Range, UserId};
+
+/// A repair reads pages of so many bytes.
+const PAGE_BYTES: usize = 256 * 1024;
+
+/// Runs the turns that were left to the fan-out tasks.
+pub(super) async fn fan_out(inner: Arc<Inner>) {
+    loop {
+        while inner.hub.run_turn().await {
+            tokio::task::yield_now().await;
+        }
+        inner.hub.turns_wake.notified().await;
+    }
+}
+
+/// Reads from the store what gates have missed, once they have waited for it.
+pub(super) async fn fill_holes(inner: Arc<Inner>) {
+    let patience = inner.config.gate_patience;
+    loop {
+        let now = Instant::now();
+        let (due, next) = inner.hub.take_holes(now.checked_sub(patience).unwrap_or(now));
+        for conversation in due {
+            fill(&inner, conversation).await;
+        }
+        let wake = inner.hub.holes_wake.notified();
+        match next {
+            // Cancel-safe: a wake that is dropped with the future stands for a hole that the next
+            // look finds.
+            Some(since) => drop(tokio::time::timeout_at(since + patience, wake).await),
+            None => wake.await,
+        }
+    }
+}
+
+async fn fill(inner: &Inner, conversation: ConversationId) {
+    let Some(gate) = inner.hub.gate(&conversation) else { return };
+    while let Some((from, to)) = gate.missing() {
+        if to - from >= inner.config.gate_repair_limit {
+            return inner.hub.skip(&gate);
+        }
+        let range = Range {
+            from,
+            to,
+            direction: Direction::Forward,
+            limit: (to - from + 1) as usize,
+            limit_bytes: PAGE_BYTES,
+        };
+        match inner.store.entries(conversation, &range).await {
+            Ok(entries) if entries.is_empty() => return,
+            Ok(entries) => {
+                for chunk in cut(conversation, entries) {
+                    inner.hub.offer(chunk);
+                }
+            }
+            Err(error) if error.kind() == crate::store::StoreErrorKind::Trimmed => {
+                return inner.hub.skip(&gate);
+            }
+            Err(error) => {
+                tracing::warn!(%error, ?conversation, "a gap in a conversation cannot be read yet");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                inner.hub.note(&conversation, to);
+                return;
+            }
+        }
+    }
+}
+
+/// Lets the sessions of users who entered a group listen to it.
+pub(super) async fn attach_entered(inner: Arc<Inner>) {
+    loop {
+        for (user, group) in inner.hub.take_entered() {
+            if let Err(error) = attach(&inner, user, group).await {
+                tracing::warn!(%error, ?group, "a group's new member cannot be attached yet");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                inner.hub.enter(user, group);
+            }
+        }
+        inner.hub.entered_wake.notified().await;
+    }
+}
+
+async fn attach(inner: &Inner, user: UserId, group: GroupId) -> Result<(), crate::store::StoreError> {
+    let conversation = ConversationId::Group(group);
+    let sessions: Vec<_> =
+        inner.hub.sessions(user).into_iter().filter(|session| !session.is_attached(&conversation)).collect();
+    if sessions.is_empty() {
+        return Ok(());
+    }
+    inner.subscribe(&[Topic::Group(group)]).await;
+    // Listening first, then reading: what is written in between arrives twice, never not at all.
+    let fresh: Vec<_> =
+        sessions.iter().map(|session| (session, !inner.hub.attach(conversation, session))).collect();
+    let row = inner.store.members(&[(conversation, user)]).await?.pop().flatten();
+    let head = inner.store.heads(&[conversation]).await?.pop().map_or(0, |head| head.seq);
+    let member = row.is_some_and(|row| row.standing.is_member());
+    for (session, begins) in fresh {
+        if !member {
+            inner.hub.leave(&conversation, session);
+            continue;
+        }
+        if begins {
+            inner.hub.begin(&conversation, session, head);
+        }
+        if head > 0 {
+            session.push_behind(conversation, head);
+        }
+    }
+    Ok(())
+}
+
+impl Inner {
+    /// Subscribes to topics, if there is a bus. One that cannot be reached remembers them and says
+    /// when it is back; until then the journal serves.
+    pub(super) async fn subscribe(&self, topics: &[Topic]) {
+        if let Some(bus) = &self.bus
+            && let Err(error) = bus.subscribe(topics).await
+        {
+            tracing::debug!(%error, "subscribing");
+        }
+    }
+
+    /// Ends the subscriptions of conversations to which nobody listens any more.
+    pub(super) fn unsubscribe(&self, closed: &[ConversationId]) {
+        if let Some(bus) = &self.bus {
+            let topics: Vec<_> = closed
+                .iter()
+                .filter_map(|conversation| match conversation {
+                    ConversationId::Group(group) => Some(Topic::Group(*group)),
+                    ConversationId::Inbox(user) => Some(Topic::User(*user)),
+                    ConversationId::Direct(_) => None,
+                })
+                .collect();
+            bus.unsubscribe(&topics);
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! A session: one device of a user, connected. Commands go in, events come out.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+
+use super::Core;
+use super::committer::{Work, store_error};
+use super::outbox::Outbox;
+use super::presence::Lasting;
+use super::rate::Bucket;
+use crate::bus::Topic;
+use crate::store::{Item, Precondition, Store, Write};
+use crate::{
+    Attachment, ConversationId, DeviceId, EndReason, Error, ErrorKind, Event, Member, Relation, Seq,
+    TokenHash, UserId,
+};
+
+/// What a logged-in device can do. Cheap to clone; ends when its [`Events`] are dropped.
+///
+/// Every command that changes durable state carries a client id of the caller's choice: repeating it
+/// returns the first result and changes nothing. All methods answer [`ErrorKind::Ended`] once the
+/// session has ended, and [`ErrorKind::Unavailable`] while the store is away.
+#[derive(Clone)]
+pub struct Session {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) core: Arc<Core>,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) slot: Attachment,
+    bucket: Mutex<Bucket>,
+    left: AtomicBool,
+}
+
+/// So many memberships are read at a time.
+const PAGE: usize = 512;
+
+impl Session {
+    /// Whose it is.
+    pub fn user(&self) -> UserId {
+        self.shared.outbox.user
+    }
+
+    /// Which device it is.
+    pub fn device(&self) -> DeviceId {
+        self.shared.outbox.device
+    }
+
+    /// Ends it, since its connection is gone. Harmless when it has ended.
+    pub fn end(&self) {
+        self.leave(Lasting::Unknown);
+    }
+
+    pub(super) fn core(&self) -> &Core {
+        &self.shared.core
+    }
+
+    pub(super) fn store(&self) -> &dyn Store {
+        &*self.core().store
+    }
+
+    /// That it goes on.
+    pub(super) fn alive(&self) -> Result<(), Error> {
+        match self.shared.outbox.ended() {
+            None if !self.shared.left.load(Ordering::Acquire) => Ok(()),
+            _ => Err(Error::new(ErrorKind::Ended, "the session has ended")),
+        }
+    }
+
+    /// That it goes on, and is not too fast.
+    pub(super) fn admit(&self) -> Result<(), Error> {
+        self.alive()?;
+        let mut bucket = self.shared.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket
+            .take(Instant::now())
+            .map_err(|delay| Error::new(ErrorKind::RateLimited, "too fast").retry_after(delay))
+    }
+
+    pub(super) fn leave(&self, lasting: Lasting) {
+        if self.shared.left.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (core, outbox) = (self.core(), &self.shared.outbox);
+        outbox.end(EndReason::LoggedOut);
+        let contacts = core.hub.contacts(outbox.user);
+        let removed = core.hub.remove_session(outbox);
+        if removed.last_of_user {
+            core.went_offline(outbox.user, contacts, lasting);
+        }
+        core.unsubscribe(&removed.closed);
+        // Nobody waits for it: a slot left behind names this run, and is taken over by the next
+        // log-in of the device.
+        let item = Item {
+            require: vec![Precondition::Slot(outbox.device, Some(self.shared.slot.clone()))],
+            write: vec![Write::Attach {
+                device: outbox.device,
+                slot: None,
+                now: core.environment.clock.now(),
+            }],
+            ..Item::default()
+        };
+        let inbox = ConversationId::Inbox(outbox.user);
+        drop(core.committers.submit(&inbox, Work::Item(Box::new(item))));
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let outbox = &self.shared.outbox;
+        f.debug_struct("Session").field("user", &outbox.user).field("device", &outbox.device).finish()
+    }
+}
+
+/// What a session hears. Has one consumer; dropping it ends the session.
+pub struct Events {
+    session: Session,
+}
+
+impl Events {
+    /// The next event; `None` after [`Event::Ended`].
+    ///
+    /// # Cancel safety
+    /// A dropped future has taken nothing.
+    pub async fn next(&mut self) -> Option<Event> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The next event if there is one already.
+    pub fn try_next(&mut self) -> Option<Event> {
+        self.session.shared.outbox.take().flatten()
+    }
+
+    /// Polls for the next event; `None` after [`Event::Ended`].
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.session.shared.outbox.poll_take(cx)
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.session.end();
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Events").field(&self.session).finish()
+    }
+}
+
+/// Starts to listen for a device whose slot was taken.
+///
+/// Listening comes first and reading second: what is written in between arrives as an event and is
+/// found by reading too; it cannot be missed.
+pub(super) async fn begin(
+    core: &Arc<Core>,
+    user: UserId,
+    device: DeviceId,
+    token: &TokenHash,
+    slot: Attachment,
+) -> Result<(Session, Events), Error> {
+    let limits = Arc::clone(&core.outbox_limits);
+    let outbox = Arc::new(Outbox::new(user, device, slot.session, limits));
+    for older in core.hub.sessions(user).iter().filter(|older| older.device == device) {
+        older.end(EndReason::Superseded);
+    }
+    let config = &core.config;
+    let bucket = Bucket::new(config.commands_per_second, config.commands_burst, Instant::now());
+    let shared = Shared {
+        core: Arc::clone(core),
+        outbox: Arc::clone(&outbox),
+        slot: slot.clone(),
+        bucket: Mutex::new(bucket),
+        left: AtomicBool::new(false),
+    };
+    let session = Session { shared: Arc::new(shared) };
+    // From here on a failure ends the session by dropping its events.
+    let events = Events { session: session.clone() };
+    let first = core.hub.add_session(&outbox);
+    core.subscribe(&[Topic::User(user)]).await;
+    let inbox = ConversationId::Inbox(user);
+    let inbox_known = core.hub.attach(inbox, &outbox);
+    attach_all(core, &outbox, inbox_known).await?;
+    // A revocation between the log-in and the listening told nobody.
+    let still = core.store.device_with_token(token).await.map_err(|error| store_error(&error))?;
+    if still.is_none_or(|device| device.attached != Some(slot)) {
+        return Err(Error::new(ErrorKind::Unauthenticated, "the device was revoked or connected again"));
+    }
+    if first {
+        core.came_online(user);
+    }
+    Ok((session, events))
+}
+
+/// Listens to every conversation of the user.
+async fn attach_all(core: &Core, outbox: &Arc<Outbox>, inbox_known: bool) -> Result<(), Error> {
+    let mut contacts = BTreeSet::new();
+    let mut after = None;
+    loop {
+        let page = core.store.memberships(outbox.user, after, PAGE).await.map_err(|e| store_error(&e))?;
+        let Some((last, _)) = page.last() else { break };
+        after = Some(last.conversation);
+        let mine: Vec<_> = page.iter().map(|(_, member)| member).filter(|member| listens(member)).collect();
+        contacts.extend(mine.iter().filter_map(|member| contact(member)));
+        let topics: Vec<_> = mine
+            .iter()
+            .filter_map(|member| match member.conversation {
+                ConversationId::Group(group) => Some(Topic::Group(group)),
+                _ => None,
+            })
+            .collect();
+        if !topics.is_empty() {
+            core.subscribe(&topics).await;
+        }
+        let mut begins = Vec::new();
+        for member in mine {
+            let inbox = matches!(member.conversation, ConversationId::Inbox(_));
+            let known = if inbox { inbox_known } else { core.hub.attach(member.conversation, outbox) };
+            if !known {
+                begins.push(member.conversation);
+            }
+        }
+        // Membership of groups is read again as well: who was removed after the page was read and
+        // before listening began must not listen.
+        let groups: Vec<_> = page
+            .iter()
+            .map(|(head, _)| head.conversation)
+            .filter(|of| matches!(of, ConversationId::Group(_)) && outbox.is_attached(of))
+            .collect();
+        let keys: Vec<_> = groups.iter().map(|group| (*group, outbox.user)).collect();
+        let rows = core.store.members(&keys).await.map_err(|e| store_error(&e))?;
+        let heads = core.store.heads(&begins).await.map_err(|e| store_error(&e))?;
+        for head in heads {
+            core.hub.begin(&head.conversation, outbox, head.seq);
+        }
+        for (group, row) in groups.iter().zip(rows) {
+            if !row.is_some_and(|row| listens(&row)) {
+                core.hub.leave(group, outbox);
+            }
+        }
+        if page.len() < PAGE {
+            break;
+        }
+    }
+    core.hub.add_contacts(outbox.user, contacts);
+    Ok(())
+}
+
+fn listens(member: &Member) -> bool {
+    member.standing.is_member()
+}
+
+fn contact(member: &Member) -> Option<UserId> {
+    match member.conversation {
+        ConversationId::Direct(pair) if member.relation == Relation::Contact => pair.peer_of(member.user),
+        _ => None,
+    }
+}
+
+/// The head of a conversation for somebody who may read up to `left`.
+pub(super) fn visible_head(head: Seq, left: Option<Seq>) -> Seq {
+    left.map_or(head, |left| left.min(head))
+}

@@ -1,0 +1,118 @@
+//! Heads in the writer's memory.
+//!
+//! One process owns the file and one thread writes to it, so that what that thread last read or
+//! wrote of a head is what is stored.
+
+use std::collections::HashMap;
+
+use chat_core::{ConversationId, Head};
+use rusqlite::{Connection, params};
+
+use super::super::error::Failure;
+use super::super::read;
+
+/// The heads that were used of late, and which of them the batch has changed.
+#[derive(Debug)]
+pub(in super::super) struct Heads {
+    known: HashMap<ConversationId, Known>,
+    changed: Vec<ConversationId>,
+    capacity: usize,
+}
+
+/// What is known of a head.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// The number of its row, `None` while nothing was written.
+    pub(super) row: Option<i64>,
+    /// Without the settings of a group.
+    pub(super) head: Head,
+    changed: bool,
+}
+
+impl Heads {
+    /// Keeps about `capacity` heads between batches.
+    pub(in super::super) fn new(capacity: usize) -> Self {
+        Self { known: HashMap::new(), changed: Vec::new(), capacity }
+    }
+
+    /// Forgets everything: the transaction was rolled back.
+    pub(in super::super) fn forget(&mut self) {
+        self.known.clear();
+        self.changed.clear();
+    }
+
+    /// The head as the batch has it so far.
+    pub(super) fn of(&mut self, db: &Connection, id: ConversationId) -> Result<&Known, Failure> {
+        self.load(db, id).map(|known| &*known)
+    }
+
+    /// The head, to be changed, and the number of its row, which is made where there is none.
+    pub(super) fn change(
+        &mut self,
+        db: &Connection,
+        id: ConversationId,
+    ) -> Result<(i64, &mut Head), Failure> {
+        let known = match self.load(db, id)? {
+            Known { row: Some(_), changed: true, .. } => self.load(db, id)?,
+            Known { row, changed, .. } => {
+                *changed = true;
+                if row.is_none() {
+                    *row = Some(insert(db, id)?);
+                }
+                self.changed.push(id);
+                self.load(db, id)?
+            }
+        };
+        Ok((known.row.ok_or(Failure::Damaged("a head without a row"))?, &mut known.head))
+    }
+
+    /// Writes what the batch has changed, in the order of the rows.
+    pub(super) fn flush(&mut self, db: &Connection) -> Result<(), Failure> {
+        let mut statement = db.prepare_cached(
+            "UPDATE conversation SET seq = ?2, ordinal = ?3, time = ?4, first_seq = ?5, rules_seq = ?6
+             WHERE id = ?1",
+        )?;
+        let mut changed: Vec<_> = std::mem::take(&mut self.changed);
+        changed.sort_unstable_by_key(|id| self.known.get(id).and_then(|known| known.row));
+        for id in changed {
+            let Some(known) = self.known.get_mut(&id) else { continue };
+            known.changed = false;
+            let head = &known.head;
+            statement.execute(params![
+                known.row,
+                head.seq.cast_signed(),
+                head.ordinal.cast_signed(),
+                head.time.0.cast_signed(),
+                head.first_seq.cast_signed(),
+                head.rules_seq.cast_signed(),
+            ])?;
+        }
+        if self.known.len() > self.capacity {
+            // To start over costs one read per head in use, and needs no book of who used what when.
+            self.known.clear();
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, db: &Connection, id: ConversationId) -> Result<&mut Known, Failure> {
+        use std::collections::hash_map::Entry;
+        match self.known.entry(id) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(place) => {
+                let found = read::heads::bare(db, id)?;
+                let (row, head) =
+                    found.map_or_else(|| (None, Head::empty(id)), |(row, head)| (Some(row), head));
+                Ok(place.insert(Known { row, head, changed: false }))
+            }
+        }
+    }
+}
+
+fn insert(db: &Connection, id: ConversationId) -> Result<i64, Failure> {
+    db.prepare_cached(
+        "INSERT INTO conversation (key, seq, ordinal, time, first_seq, rules_seq)
+         VALUES (?1, 0, 0, 0, 1, 0)",
+    )?
+    .execute([&id.key()[..]])?;
+    Ok(db.last_insert_rowid())
+}
