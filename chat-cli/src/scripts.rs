@@ -1,8 +1,6 @@
 //! The face for scripts: one command, its results, an exit code.
 
-use chat_proto::client::ClientEvents;
 use serde_json::json;
-use tokio::task::JoinHandle;
 
 use crate::arguments::Command;
 use crate::chat::Chat;
@@ -22,12 +20,12 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     match command {
         Command::Register { name, display_name, entry } => {
-            let (chat, _events) = account::register(profile, server, name, display_name, entry).await?;
+            let (chat, _) = account::register(profile, server, name, display_name, entry).await?;
             account::whoami(&chat, output)?;
             chat.leave().await.map(drop)
         }
         Command::Login { name, entry } => {
-            let (chat, _events) = account::log_in(profile, server, name, entry).await?;
+            let (chat, _) = account::log_in(profile, server, name, entry).await?;
             account::whoami(&chat, output)?;
             chat.leave().await.map(drop)
         }
@@ -37,15 +35,9 @@ pub(crate) async fn run(
             output.result(|| "nobody was logged in".into(), || json::done(json!({})))
         }
         Command::Logout => {
-            let (chat, events) = Chat::resume(profile, server).await?;
-            let drain = drain(events);
-            let result = account::log_out(&chat).await;
-            let left = match result {
-                Ok(()) => account::leave_for_good(chat).await,
-                Err(failure) => Err(failure),
-            };
-            drain.abort();
-            left?;
+            let (chat, _) = Chat::resume(profile, server).await?;
+            account::log_out(&chat).await?;
+            account::leave_for_good(chat).await?;
             output.result(|| "logged out".into(), || json::done(json!({})))
         }
         Command::Tail { to } => {
@@ -56,8 +48,9 @@ pub(crate) async fn run(
             result.and(left.map(drop))
         }
         command => {
-            let (mut chat, events) = Chat::resume(profile, server).await?;
-            let drain = drain(events);
+            // Without its events the client neither keeps nor acknowledges entries: what was missed
+            // stays missed until something shows it.
+            let (mut chat, _) = Chat::resume(profile, server).await?;
             let result = match command {
                 Command::Password { password_stdin } => {
                     change_password(&chat, output, Source::of_flag(password_stdin)).await
@@ -65,7 +58,6 @@ pub(crate) async fn run(
                 command => commands::carry_out(&mut chat, output, command).await,
             };
             let left = chat.leave().await;
-            drain.abort();
             result.and(left.map(drop))
         }
     }
@@ -75,10 +67,4 @@ async fn change_password(chat: &Chat, output: &mut Output, source: Source) -> Re
     let current = source.read("Current password: ")?;
     let new = source.choose()?;
     account::change_password(chat, output, current, new).await
-}
-
-/// Takes events off a connection whose command has no use for them, so that they do not hold up its
-/// answers. What was missed stays missed: positions move only when something is shown.
-fn drain(mut events: ClientEvents) -> JoinHandle<()> {
-    tokio::spawn(async move { while events.next().await.is_some() {} })
 }

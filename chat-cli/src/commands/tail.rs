@@ -47,6 +47,7 @@ pub(crate) async fn run(
             Some(ClientEvent::EpochChanged) => chat.start_over(),
             Some(ClientEvent::Disconnected { .. }) => eprintln!("the connection is lost; trying again"),
             Some(ClientEvent::Ended(reason)) => return Err(chat.ended(reason)),
+            Some(ClientEvent::GaveUp(error)) => return Err(chat.failure(error)),
             Some(_) => {}
             None => return Err(chat.lost()),
         }

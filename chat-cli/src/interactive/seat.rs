@@ -1,6 +1,6 @@
 //! A user's seat at the terminal: what is typed is carried out, what arrives is shown.
 
-use chat_core::{ConversationId, EndReason, Entry, Ephemeral};
+use chat_core::{ConversationId, Entry, Ephemeral};
 use chat_proto::client::{ClientEvent, ClientEvents};
 
 use super::completion::Candidates;
@@ -83,7 +83,8 @@ pub(super) async fn sit(
             () = seat.autosave.due() => seat.chat.profile.save()?,
             event = events.next() => {
                 let failure = match event {
-                    Some(ClientEvent::Ended(reason)) => seat.end(reason),
+                    Some(ClientEvent::Ended(reason)) => seat.chat.ended(reason),
+                    Some(ClientEvent::GaveUp(error)) => seat.chat.failure(error),
                     Some(event) => {
                         seat.hear(event).await;
                         continue;
@@ -275,9 +276,5 @@ impl Seat<'_> {
             // The next one that is read carries this one too.
             let _ = self.chat.client().mark_read(conversation, entry.seq).await;
         }
-    }
-
-    fn end(&self, reason: EndReason) -> Failure {
-        self.chat.ended(reason)
     }
 }
