@@ -1,1 +1,1 @@
-//! Placeholder.
+//! Stories that run: see the folders beside this one, `cargo run -p chat-examples --example NAME`.

@@ -10,7 +10,7 @@ use super::{Inner, Session, inbox_once};
 use crate::store::{Digest, Item, Precondition, RedactTarget, SeqRef, StandingChange, Write};
 use crate::{
     Account, AccountName, ClientId, ContactEvent, Content, ConversationId, Device, DeviceEvent, DeviceId,
-    DeviceInfo, DisplayName, Error, ErrorKind, Group, GroupEvent, Head, LeftMessages, Member, Password,
+    DeviceInfo, DisplayName, Error, ErrorKind, Group, GroupEvent, Head, LeftMessages, Member, Pair, Password,
     Profile, Receipt, Relation, Standing, UserId,
 };
 
@@ -249,7 +249,7 @@ impl Inner {
                 if attempt == 0 { (head.clone(), member.clone()) } else { self.reload(head, member).await? };
             let mut item = match head.conversation {
                 ConversationId::Inbox(_) => return Ok(()),
-                ConversationId::Direct(_) => self.withdraw_from_direct(&head, &member).await?,
+                ConversationId::Direct(pair) => withdraw_from_direct(pair, &head, &member),
                 ConversationId::Group(_) => self.withdraw_from_group(&head, &member).await?,
             };
             if messages == LeftMessages::Redact {
@@ -273,28 +273,6 @@ impl Inner {
         let head = heads.into_iter().next().unwrap_or_else(|| Head::empty(head.conversation));
         let blank = || Member::blank(member.conversation, member.user);
         Ok((head, rows.into_iter().next().flatten().unwrap_or_else(blank)))
-    }
-
-    async fn withdraw_from_direct(&self, head: &Head, member: &Member) -> Result<Item, Error> {
-        let (at, user) = (head.conversation, member.user);
-        let ConversationId::Direct(pair) = at else { return Ok(Item::default()) };
-        let Some(peer) = pair.peer_of(user) else { return Ok(Item::default()) };
-        let mut item = Item {
-            require: vec![Precondition::Rules(at, head.rules_seq)],
-            write: vec![Write::RaiseRules(at)],
-            ..Item::default()
-        };
-        for one in [user, peer] {
-            item.write.push(Write::Standing(StandingChange {
-                relation: Some(Relation::None),
-                ..StandingChange::of(at, one)
-            }));
-        }
-        if member.relation != Relation::None {
-            let content = Content::Contact { event: ContactEvent::Removed, peer: user, note: String::new() };
-            item.append.push(notice(peer, user, &content, Rules::Change));
-        }
-        Ok(item)
     }
 
     async fn withdraw_from_group(&self, head: &Head, member: &Member) -> Result<Item, Error> {
@@ -349,6 +327,26 @@ impl Inner {
         }
         Ok(None)
     }
+}
+
+fn withdraw_from_direct(pair: Pair, head: &Head, member: &Member) -> Item {
+    let (at, user) = (head.conversation, member.user);
+    let mut item = Item {
+        require: vec![Precondition::Rules(at, head.rules_seq)],
+        write: vec![Write::RaiseRules(at)],
+        ..Item::default()
+    };
+    for one in [pair.low(), pair.high()] {
+        item.write.push(Write::Standing(StandingChange {
+            relation: Some(Relation::None),
+            ..StandingChange::of(at, one)
+        }));
+    }
+    if let Some(peer) = pair.peer_of(user).filter(|_| member.relation != Relation::None) {
+        let content = Content::Contact { event: ContactEvent::Removed, peer: user, note: String::new() };
+        item.append.push(notice(peer, user, &content, Rules::Stay));
+    }
+    item
 }
 
 /// What everyone may know of an account.

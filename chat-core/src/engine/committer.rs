@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-pub(crate) use queue::{Queue, Submission, Work};
+pub(crate) use queue::{Queue, Reply, Submission, Work};
 
 use super::Inner;
 use super::hub::{cut, stable_hash};
@@ -106,7 +106,7 @@ struct Committer {
 /// A submission whose item is in flight.
 struct Pending {
     deadline: Instant,
-    reply: Option<oneshot::Sender<Result<Outcome, Error>>>,
+    reply: Option<Reply>,
     send: Option<(Box<SendWork>, Rules)>,
 }
 
@@ -211,10 +211,7 @@ impl Committer {
         Ok(known)
     }
 
-    async fn answer_refused(
-        &self,
-        refused: Vec<(Box<SendWork>, oneshot::Sender<Result<Outcome, Error>>, Error)>,
-    ) {
+    async fn answer_refused(&self, refused: Vec<(Box<SendWork>, Reply, Error)>) {
         let keys: Vec<_> = refused.iter().map(|(send, ..)| send.once).collect();
         let recorded = self.inner.store.recorded(&keys).await;
         let mut recorded = recorded.unwrap_or_default().into_iter();
@@ -344,12 +341,7 @@ impl Committer {
         }
     }
 
-    fn carry(
-        &mut self,
-        mut send: Box<SendWork>,
-        deadline: Instant,
-        reply: oneshot::Sender<Result<Outcome, Error>>,
-    ) {
+    fn carry(&mut self, mut send: Box<SendWork>, deadline: Instant, reply: Reply) {
         self.inner.rules.forget(send.append.conversation, send.append.sender);
         send.attempts += 1;
         if send.attempts > ATTEMPTS {

@@ -356,7 +356,13 @@ mod tests {
         for seq in 2..=9 {
             run(&gate, gate.offer(chunk(seq..=seq), 200));
         }
-        assert_eq!(received(&listener), [1005, 6, 7, 8, 9], "behind up to 5, the rest follows");
+        assert_eq!(
+            received(&listener),
+            [1009],
+            "told once it was too much; what followed is under that mark"
+        );
+        run(&gate, gate.offer(chunk(10..=10), 200));
+        assert_eq!(received(&listener), [10]);
     }
 
     #[test]

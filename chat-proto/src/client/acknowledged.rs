@@ -29,8 +29,11 @@ struct State {
 }
 
 impl Acknowledged {
-    pub(super) fn new(cursors: impl IntoIterator<Item = (ConversationId, Seq)>) -> Self {
-        let state = State { cursors: cursors.into_iter().collect(), ..State::default() };
+    pub(super) fn new(
+        cursors: impl IntoIterator<Item = (ConversationId, Seq)>,
+        epoch: Option<Epoch>,
+    ) -> Self {
+        let state = State { epoch, cursors: cursors.into_iter().collect(), ..State::default() };
         Self { state: Mutex::new(state), news: Notify::new() }
     }
 
@@ -39,9 +42,9 @@ impl Acknowledged {
         self.state().user = Some(user);
     }
 
-    /// Names the epoch of the cursors.
+    /// Names the epoch of the cursors, unless they have one.
     pub(super) fn belongs_to(&self, epoch: Epoch) {
-        self.state().epoch = Some(epoch);
+        self.state().epoch.get_or_insert(epoch);
     }
 
     pub(super) fn handed_over(&self, conversation: ConversationId, entry: &Entry) {

@@ -44,18 +44,16 @@ impl CloseCode {
     pub const HANDSHAKE_TIMEOUT: Self = Self(1003);
     /// The server has too many connections.
     pub const OVERLOADED: Self = Self(1004);
-    /// The session ended for a reason that has no code.
-    pub const ENDED: Self = Self(1005);
+    /// The node lost track of what concerns the session.
+    pub const RESET: Self = Self(1005);
     /// The session logged out.
     pub const LOGGED_OUT: Self = Self(2000);
     /// The device was revoked by another one.
     pub const DEVICE_REVOKED: Self = Self(2001);
     /// A newer device took this one's place.
     pub const DEVICE_REPLACED: Self = Self(2002);
-    /// The device was logged out elsewhere.
-    pub const DEVICE_LOGGED_OUT: Self = Self(2003);
     /// Too many log-ins failed on this connection.
-    pub const TOO_MANY_ATTEMPTS: Self = Self(2004);
+    pub const TOO_MANY_ATTEMPTS: Self = Self(2003);
     /// The same device has connected again.
     pub const SUPERSEDED: Self = Self(3000);
     /// The account was deleted.
@@ -90,10 +88,10 @@ impl CloseCode {
     pub const fn end_reason(self) -> Option<EndReason> {
         Some(match self {
             Self::SHUTTING_DOWN => EndReason::ShuttingDown,
+            Self::RESET => EndReason::Reset,
             Self::LOGGED_OUT => EndReason::LoggedOut,
             Self::DEVICE_REVOKED => EndReason::Device(DeviceEvent::Revoked),
             Self::DEVICE_REPLACED => EndReason::Device(DeviceEvent::Replaced),
-            Self::DEVICE_LOGGED_OUT => EndReason::Device(DeviceEvent::LoggedOut),
             Self::SUPERSEDED => EndReason::Superseded,
             Self::ACCOUNT_DELETED => EndReason::AccountDeleted,
             _ => return None,
@@ -107,17 +105,17 @@ impl CloseCode {
             Self::SLOW_READER => "what was sent is not being read",
             Self::HANDSHAKE_TIMEOUT => "no session was begun in time",
             Self::OVERLOADED => "too many connections",
+            Self::RESET => "the session has to begin anew",
             Self::LOGGED_OUT => "logged out",
             Self::DEVICE_REVOKED => "the device was revoked",
             Self::DEVICE_REPLACED => "a newer device took this one's place",
-            Self::DEVICE_LOGGED_OUT => "the device was logged out",
             Self::TOO_MANY_ATTEMPTS => "too many failed log-ins",
             Self::SUPERSEDED => "the same device has connected again",
             Self::ACCOUNT_DELETED => "the account was deleted",
             Self::UNSUPPORTED_VERSION => "no common version of the protocol",
             Self::MALFORMED => "too many frames made no sense",
             Self::OVERSIZED => "a frame was longer than is admitted",
-            _ => "the session has ended",
+            _ => "closed",
         }
     }
 }
@@ -132,13 +130,14 @@ impl From<EndReason> for CloseCode {
     fn from(reason: EndReason) -> Self {
         match reason {
             EndReason::ShuttingDown => Self::SHUTTING_DOWN,
-            EndReason::LoggedOut => Self::LOGGED_OUT,
+            // A device is logged out by nobody but itself.
+            EndReason::LoggedOut | EndReason::Device(DeviceEvent::LoggedOut) => Self::LOGGED_OUT,
             EndReason::Superseded => Self::SUPERSEDED,
             EndReason::AccountDeleted => Self::ACCOUNT_DELETED,
             EndReason::Device(DeviceEvent::Revoked) => Self::DEVICE_REVOKED,
             EndReason::Device(DeviceEvent::Replaced) => Self::DEVICE_REPLACED,
-            EndReason::Device(DeviceEvent::LoggedOut) => Self::DEVICE_LOGGED_OUT,
-            _ => Self::ENDED,
+            // Reset, and what a later engine may add: to come back is right unless it says otherwise.
+            _ => Self::RESET,
         }
     }
 }
@@ -160,8 +159,8 @@ mod tests {
             EndReason::Superseded,
             EndReason::Device(DeviceEvent::Revoked),
             EndReason::Device(DeviceEvent::Replaced),
-            EndReason::Device(DeviceEvent::LoggedOut),
             EndReason::AccountDeleted,
+            EndReason::Reset,
             EndReason::ShuttingDown,
         ] {
             assert_eq!(CloseCode::from(reason).end_reason(), Some(reason));

@@ -15,8 +15,11 @@ use crate::{Error, ErrorKind};
 pub(crate) struct Submission {
     pub(crate) work: Work,
     pub(crate) deadline: Instant,
-    pub(crate) reply: oneshot::Sender<Result<Outcome, Error>>,
+    pub(crate) reply: Reply,
 }
+
+/// Who waits for the outcome of a submission.
+pub(crate) type Reply = oneshot::Sender<Result<Outcome, Error>>;
 
 /// What is submitted.
 pub(crate) enum Work {
