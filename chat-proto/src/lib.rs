@@ -2,8 +2,11 @@
 //!
 //! The files under `proto/chat/v1` are the schema, and with their comments the whole description of
 //! the protocol. [`frame`] cuts a stream of bytes into frames, [`message`] says in chat-core's terms
-//! what a frame holds. The generated types stay inside.
+//! what a frame holds. With the feature `client`, `client` keeps up a connection to a server. The
+//! generated types stay inside.
 
+#[cfg(feature = "client")]
+pub mod client;
 pub mod frame;
 pub mod message;
 #[cfg(feature = "server")]

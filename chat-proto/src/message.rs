@@ -85,8 +85,7 @@ pub enum ServerFrame {
 impl ClientFrame {
     /// Appends it as a frame, header included.
     pub fn encode(&self, out: &mut BytesMut) {
-        let request = convert::request_to_wire(&self.request);
-        put(out, &wire::ClientFrame { request_id: self.request_id, request: Some(request) });
+        encode_request(self.request_id, &self.request, out);
     }
 
     /// Reads a frame's payload.
@@ -129,6 +128,12 @@ impl ServerFrame {
             .map_err(|_| Malformed::new("frame", "not a protobuf ServerFrame"))?;
         convert::server_frame_from_wire(frame)
     }
+}
+
+/// As [`ClientFrame::encode`], of a request that somebody keeps.
+pub(crate) fn encode_request(request_id: u64, request: &Request, out: &mut BytesMut) {
+    let request = Some(convert::request_to_wire(request));
+    put(out, &wire::ClientFrame { request_id, request });
 }
 
 fn put(out: &mut BytesMut, message: &impl Message) {

@@ -108,7 +108,7 @@ impl SqliteStore {
         threads.push(writing.map_err(OpenError::Thread)?);
         for reader in readers {
             let jobs = Arc::clone(&jobs);
-            let reading = thread("chat-store-read", move || readers::run(reader, &jobs));
+            let reading = thread("chat-store-read", move || readers::run(&reader, &jobs));
             threads.push(reading.map_err(OpenError::Thread)?);
         }
         Ok(Self { epoch, batches, queries, threads: tokio::sync::Mutex::new(threads) })

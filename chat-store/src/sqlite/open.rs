@@ -1,16 +1,17 @@
 //! Opening a data folder: the lock, the checks that the file is ours, and the connections.
 
 use std::error::Error as StdError;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use chat_core::Epoch;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use thiserror::Error;
 
 use super::SqliteOptions;
 use super::lock::FolderLock;
 use super::schema::{self, State};
-use chat_core::Epoch;
 
 /// Why a data folder could not be opened. The messages are for operators.
 #[derive(Debug, Error)]
@@ -93,6 +94,9 @@ impl Opened {
         let version = ours(&writer, &file)?;
         prepare_writer(&writer, options).map_err(failed)?;
         schema::migrate(&mut writer, version, options.epoch).map_err(failed)?;
+        if version == 0 {
+            sync_names(folder).map_err(|source| OpenError::Folder { folder: folder.to_owned(), source })?;
+        }
         let epoch = schema::epoch(&writer).map_err(failed)?;
         let readers = (0..options.readers.max(1))
             .map(|_| open_reader(&file, options))
@@ -123,6 +127,18 @@ fn ours(connection: &Connection, file: &Path) -> Result<i64, OpenError> {
         }
         Err(error) => Err(OpenError::Database { file: file.to_owned(), source: Box::new(error) }),
     }
+}
+
+/// Makes the names of a new folder and of its files durable: syncing a file does not.
+fn sync_names(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        let whole = folder.canonicalize()?;
+        File::open(&whole)?.sync_all()?;
+        if let Some(parent) = whole.parent() {
+            File::open(parent)?.sync_all()?;
+        }
+    }
+    Ok(())
 }
 
 fn prepare_writer(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
