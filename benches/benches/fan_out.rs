@@ -23,8 +23,7 @@ impl Crowd {
         let (engine, mut ids) = (world::engine(MemoryStore::new(Epoch(1))).await, Ids::default());
         let members = world::users(&engine, &mut ids, "member", MEMBERS).await;
         let group = world::group(&mut ids, &members).await;
-        let mut crowd =
-            Self { _engine: engine, members, ids, conversation: ConversationId::Group(group) };
+        let mut crowd = Self { _engine: engine, members, ids, conversation: ConversationId::Group(group) };
         // Listening to a new group begins in the background.
         crowd.settle().await;
         crowd

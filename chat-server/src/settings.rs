@@ -6,6 +6,7 @@
 //! `CHAT_CONNECTIONS_MAX`), the command line.
 
 mod check;
+mod connections;
 mod engine;
 mod error;
 mod source;
@@ -93,40 +94,29 @@ pub enum LogFormat {
     Json,
 }
 
-/// Settings of network connections.
+/// Settings of network connections. How long a frame may be follows from `messages.body_limit_bytes`
+/// and `page_bytes`, and is announced to clients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Connections {
     /// The most at the same time; also kept below what the process may open. Default 100,000.
     pub max: usize,
-    /// The most bytes of one frame. Default 256 KiB.
-    pub frame_limit_bytes: usize,
-    /// The most bytes of one frame before log-in. Default 4 KiB.
-    pub first_frame_limit_bytes: usize,
-    /// The most requests of one connection that wait for their answers. Default 64.
-    pub requests_in_flight: usize,
-    /// A connection that has not logged in by then is closed. Default 10 s.
-    pub login_deadline_ms: u64,
-    /// Clients send something at least this often; after twice that silence a connection is dead.
-    /// Default 30 s.
+    /// The most requests of one connection that are worked on at the same time. Default 64.
+    pub requests_in_flight: u32,
+    /// A connection on which no session has begun by then is closed. Default 10 s.
+    pub handshake_deadline_ms: u64,
+    /// After so many wrong passwords or tokens a connection is closed. Default 5.
+    pub login_attempts: u32,
+    /// Clients give a sign of life at least this often; after twice that silence a connection is
+    /// closed. Default 30 s.
     pub ping_interval_ms: u64,
-    /// A write that makes no progress for so long ends its connection. Default 10 s.
+    /// A client that takes nothing of what is written to it for so long is closed. Default 10 s.
     pub write_deadline_ms: u64,
-}
-
-impl Default for Connections {
-    fn default() -> Self {
-        Self {
-            max: 100_000,
-            frame_limit_bytes: 256 * 1024,
-            first_frame_limit_bytes: 4 * 1024,
-            requests_in_flight: 64,
-            login_deadline_ms: 10_000,
-            ping_interval_ms: 30_000,
-            write_deadline_ms: 10_000,
-        }
-    }
+    /// While so many bytes wait to be written to a client, nothing more is read from it. Default 64 KiB.
+    pub output_bytes: usize,
+    /// The most bytes of entries of one page. Default 256 KiB.
+    pub page_bytes: usize,
 }
 
 /// What a log-in does to the user's other devices.
@@ -153,6 +143,10 @@ pub struct Accounts {
     pub device_limit: usize,
     /// How many passwords are hashed at the same time; 0 for one per core. Default 0.
     pub password_hashes_at_once: usize,
+    /// The memory that one password hash takes, in KiB. Default 19,456.
+    pub password_memory_kib: u32,
+    /// How often a password hash passes over its memory. Default 2.
+    pub password_passes: u32,
 }
 
 /// Whether a contact request needs an answer.
@@ -195,7 +189,7 @@ pub enum Writing {
 pub struct Messages {
     /// Default `everyone`.
     pub writing: Writing,
-    /// The most bytes of a message's body; leaves room in a frame for what surrounds it. Default 64 KiB.
+    /// The most bytes of a message's body, at most 8 MiB. Default 64 KiB.
     pub body_limit_bytes: usize,
 }
 
@@ -230,6 +224,8 @@ pub struct Rates {
 pub struct Sessions {
     /// The most bytes of events that wait in one session. Default 256 KiB.
     pub queue_bytes: usize,
+    /// The most bytes of events that wait in all sessions together. Default 512 MiB.
+    pub all_queues_bytes: usize,
     /// The most conversations in which a session is kept account of as behind. Default 64.
     pub behind_limit: usize,
 }
@@ -241,6 +237,8 @@ pub struct Sessions {
 pub struct Commits {
     /// The most commands that wait for one committer. Default 8,192.
     pub queue_rows: usize,
+    /// The most bytes of content that wait for one committer. Default 64 MiB.
+    pub queue_bytes: usize,
     /// The most commands of one transaction. Default 1,024.
     pub batch_rows: usize,
     /// The most bytes of content of one transaction. Default 4 MiB.

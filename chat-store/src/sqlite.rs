@@ -142,6 +142,11 @@ impl Store for SqliteStore {
         2
     }
 
+    /// The lock on the folder keeps every other process out.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     async fn epoch(&self) -> Result<Epoch, StoreError> {
         Ok(self.epoch)
     }

@@ -22,7 +22,7 @@ pub fn rows_per_second(folder: &Path, batch: usize, span: Duration) -> Result<f6
          CREATE INDEX by_seq ON log(conversation, seq);
          CREATE UNIQUE INDEX by_client_id ON log(client_id, sender, conversation);",
     )?;
-    let (started, mut rows) = (Instant::now(), 0u64);
+    let (started, mut rows) = (Instant::now(), 0i64);
     while started.elapsed() < span {
         let transaction = connection.transaction()?;
         {
@@ -34,7 +34,14 @@ pub fn rows_per_second(folder: &Path, batch: usize, span: Duration) -> Result<f6
                 rows += 1;
                 let mut client_id = [0u8; 16];
                 client_id[..8].copy_from_slice(&rows.to_be_bytes());
-                insert.execute(params![rows % 10_000, rows / 10_000, rows % 7, client_id, rows, [b'x'; 102]])?;
+                insert.execute(params![
+                    rows % 10_000,
+                    rows / 10_000,
+                    rows % 7,
+                    client_id,
+                    rows,
+                    [b'x'; 102]
+                ])?;
             }
         }
         transaction.commit()?;

@@ -4,8 +4,11 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Settings, SettingsError};
 
-/// What surrounds a body in its frame at most.
-const FRAME_OVERHEAD_BYTES: usize = 4 * 1024;
+/// The longest body: with a page of entries around it, it fits the longest frame of the protocol.
+const LONGEST_BODY_BYTES: usize = 8 * 1024 * 1024;
+
+/// The least memory with which argon2 works, in KiB.
+const LEAST_PASSWORD_MEMORY_KIB: u32 = 8;
 
 impl Settings {
     /// Refuses what no server can run with; `origin` tells where a key's value came from.
@@ -28,26 +31,32 @@ impl Settings {
         if self.node.is_empty() {
             return Err(refused("node", "\"\"".into(), "a name".into()));
         }
-        let least = self.messages.body_limit_bytes.saturating_add(FRAME_OVERHEAD_BYTES);
-        if self.connections.frame_limit_bytes < least {
-            let found = self.connections.frame_limit_bytes.to_string();
-            let expected =
-                format!("at least {least} (messages.body_limit_bytes and {FRAME_OVERHEAD_BYTES} around it)");
-            return Err(refused("connections.frame_limit_bytes", found, expected));
+        let body = self.messages.body_limit_bytes;
+        if body > LONGEST_BODY_BYTES {
+            let expected = format!("at most {LONGEST_BODY_BYTES}");
+            return Err(refused("messages.body_limit_bytes", body.to_string(), expected));
+        }
+        let memory = self.accounts.password_memory_kib;
+        if memory < LEAST_PASSWORD_MEMORY_KIB {
+            let expected = format!("at least {LEAST_PASSWORD_MEMORY_KIB}");
+            return Err(refused("accounts.password_memory_kib", memory.to_string(), expected));
         }
         Ok(())
     }
 
-    fn at_least_one(&self) -> [(&'static str, u64); 21] {
-        [
+    fn at_least_one(&self) -> Vec<(&'static str, u64)> {
+        vec![
             ("stop_seconds", self.stop_seconds),
             ("connections.max", self.connections.max as u64),
-            ("connections.first_frame_limit_bytes", self.connections.first_frame_limit_bytes as u64),
-            ("connections.requests_in_flight", self.connections.requests_in_flight as u64),
-            ("connections.login_deadline_ms", self.connections.login_deadline_ms),
+            ("connections.requests_in_flight", self.connections.requests_in_flight.into()),
+            ("connections.handshake_deadline_ms", self.connections.handshake_deadline_ms),
+            ("connections.login_attempts", self.connections.login_attempts.into()),
             ("connections.ping_interval_ms", self.connections.ping_interval_ms),
             ("connections.write_deadline_ms", self.connections.write_deadline_ms),
+            ("connections.output_bytes", self.connections.output_bytes as u64),
+            ("connections.page_bytes", self.connections.page_bytes as u64),
             ("accounts.device_limit", self.accounts.device_limit as u64),
+            ("accounts.password_passes", self.accounts.password_passes.into()),
             ("contacts.limit", self.contacts.limit as u64),
             ("messages.body_limit_bytes", self.messages.body_limit_bytes as u64),
             ("groups.member_limit", self.groups.member_limit.into()),
@@ -56,6 +65,8 @@ impl Settings {
             ("rates.commands_burst", self.rates.commands_burst.into()),
             ("sessions.queue_bytes", self.sessions.queue_bytes as u64),
             ("commits.queue_rows", self.commits.queue_rows as u64),
+            ("sessions.all_queues_bytes", self.sessions.all_queues_bytes as u64),
+            ("commits.queue_bytes", self.commits.queue_bytes as u64),
             ("commits.batch_rows", self.commits.batch_rows as u64),
             ("commits.batch_bytes", self.commits.batch_bytes as u64),
             ("commits.deadline_ms", self.commits.deadline_ms),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chat_core::{ContactPolicy, DevicePolicy, EngineConfig, WritePolicy};
+use chat_core::{ContactPolicy, DevicePolicy, EngineConfig, PasswordCost, WritePolicy};
 
 use super::{
     Accounts, Asking, Commits, Contacts, Devices, Gates, Groups, Messages, Presence, Rates, Sessions,
@@ -37,8 +37,10 @@ impl Settings {
         config.commands_per_second = self.rates.commands_per_second;
         config.commands_burst = self.rates.commands_burst;
         config.session_queue_bytes = self.sessions.queue_bytes;
+        config.queues_limit_bytes = self.sessions.all_queues_bytes;
         config.session_behind_limit = self.sessions.behind_limit;
         config.commit_queue_rows = self.commits.queue_rows;
+        config.commit_queue_bytes = self.commits.queue_bytes;
         config.commit_batch_rows = self.commits.batch_rows;
         config.commit_batch_bytes = self.commits.batch_bytes;
         config.commit_deadline = Duration::from_millis(self.commits.deadline_ms);
@@ -47,6 +49,10 @@ impl Settings {
         config.gate_repair_limit = self.gates.repair_limit;
         config.journal_interval = Duration::from_millis(self.commits.journal_interval_ms);
         config.presence_debounce = Duration::from_millis(self.presence.debounce_ms);
+        config.password_cost = PasswordCost {
+            memory_kib: self.accounts.password_memory_kib,
+            passes: self.accounts.password_passes,
+        };
         if self.accounts.password_hashes_at_once > 0 {
             config.password_hashes_at_once = self.accounts.password_hashes_at_once;
         }
@@ -54,7 +60,7 @@ impl Settings {
     }
 }
 
-fn milliseconds(span: Duration) -> u64 {
+pub(super) fn milliseconds(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -65,7 +71,14 @@ impl Default for Accounts {
             DevicePolicy::NewestOnly => (Devices::NewestOnly, DEVICE_LIMIT),
             DevicePolicy::RefuseWhileOnline => (Devices::RefuseWhileOnline, DEVICE_LIMIT),
         };
-        Self { devices, device_limit, password_hashes_at_once: 0 }
+        let PasswordCost { memory_kib, passes } = PasswordCost::default();
+        Self {
+            devices,
+            device_limit,
+            password_hashes_at_once: 0,
+            password_memory_kib: memory_kib,
+            password_passes: passes,
+        }
     }
 }
 
@@ -112,7 +125,11 @@ impl Default for Rates {
 impl Default for Sessions {
     fn default() -> Self {
         let engine = EngineConfig::default();
-        Self { queue_bytes: engine.session_queue_bytes, behind_limit: engine.session_behind_limit }
+        Self {
+            queue_bytes: engine.session_queue_bytes,
+            all_queues_bytes: engine.queues_limit_bytes,
+            behind_limit: engine.session_behind_limit,
+        }
     }
 }
 
@@ -121,6 +138,7 @@ impl Default for Commits {
         let engine = EngineConfig::default();
         Self {
             queue_rows: engine.commit_queue_rows,
+            queue_bytes: engine.commit_queue_bytes,
             batch_rows: engine.commit_batch_rows,
             batch_bytes: engine.commit_batch_bytes,
             deadline_ms: milliseconds(engine.commit_deadline),

@@ -158,8 +158,7 @@ fn variables(
             continue;
         }
         let Some((key, default)) = by_variable.get(&*name) else {
-            let expected =
-                format!("there can be {}", by_variable.keys().cloned().collect::<Vec<_>>().join(", "));
+            let expected = format!("nearest to it is {}", nearest(&name, by_variable.keys()).join(", "));
             return Err(SettingsError::Unknown {
                 origin: "environment".into(),
                 key: name.into_owned(),
@@ -173,6 +172,13 @@ fn variables(
         });
     }
     Ok(given)
+}
+
+/// The names that begin most like this one.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String> + Clone) -> Vec<&'a str> {
+    let shared = |other: &str| name.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    let most = known.clone().map(|other| shared(other)).max().unwrap_or(0);
+    known.map(String::as_str).filter(|other| shared(other) == most).collect()
 }
 
 /// A variable's text as a value of the type that the key has; left a text when it cannot be one, so

@@ -62,6 +62,12 @@ fn the_engine_runs_with_its_own_defaults_unless_told_otherwise() {
 }
 
 #[test]
+fn connections_are_served_with_the_drivers_defaults_unless_told_otherwise() {
+    let ours = Settings::default().connection();
+    assert_eq!(format!("{ours:?}"), format!("{:?}", chat_proto::server::ConnectionConfig::default()));
+}
+
+#[test]
 fn flags_beat_the_environment_and_the_environment_the_file() {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(b"listen = '127.0.0.1:1'\nnode = 'file'\n[groups]\nmember_limit = 5\n").expect("written");
@@ -102,7 +108,7 @@ fn a_wrong_value_is_refused_with_key_found_expected_and_origin() {
         ("[connections]\nmax = 'many'", &["`connections.max`", "\"many\"", "whole number"]),
         ("[connections]\nmax = -1", &["`connections.max`", "-1", "not negative"]),
         ("[connections]\nmax = 0", &["`connections.max`", "is 0", "at least 1"]),
-        ("[connections]\nframe_limit_bytes = 10", &["`connections.frame_limit_bytes`", "10", "at least"]),
+        ("[messages]\nbody_limit_bytes = 99999999", &["`messages.body_limit_bytes`", "99999999", "at most"]),
         ("[accounts]\ndevices = 'one'", &["`accounts.devices`", "\"one\"", "\"newest_only\""]),
         ("connections = 3", &["`connections`", "3", "table"]),
         ("log = 'chat_core=loud'", &["`log`", "chat_core=loud", "directives"]),

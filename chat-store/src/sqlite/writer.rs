@@ -33,8 +33,9 @@ impl Writer {
     const IDLE: Duration = Duration::from_millis(5);
     /// Pages in the write-ahead log from which a checkpoint is worth an idle moment: 4 MiB.
     const WORTHWHILE_PAGES: i64 = 1024;
-    /// Pages from which a checkpoint is made though batches wait: 64 MiB.
-    const FORCING_PAGES: i64 = 16 * 1024;
+    /// Pages from which a checkpoint is made though batches wait: 128 MiB. The later it is, the more
+    /// writes of one page become one, and the longer the recovery after a crash takes.
+    const FORCING_PAGES: i64 = 32 * 1024;
 
     pub(super) fn new(connection: Connection) -> Self {
         Self { connection, heads: Heads::new(Self::HEADS) }

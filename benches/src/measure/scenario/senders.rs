@@ -37,8 +37,7 @@ pub(super) async fn run(job: &Job, people: &[Person]) -> Result<Report, Failure>
         };
         tasks.spawn(sender.run(Duration::from_secs(job.seconds)));
     }
-    let mut total =
-        Tally { acknowledged: 0, acknowledgements: histogram(), deliveries: histogram() };
+    let mut total = Tally { acknowledged: 0, acknowledgements: histogram(), deliveries: histogram() };
     while let Some(done) = tasks.join_next().await {
         let tally = done??;
         total.acknowledged += tally.acknowledged;

@@ -47,7 +47,7 @@ fn content(row: &Row<'_>, index: usize) -> Result<Option<Bytes>, Failure> {
 }
 
 /// The entries of a range of seqs.
-pub(in super::super) fn entries(
+pub(in crate::sqlite) fn entries(
     db: &Connection,
     of: ConversationId,
     range: &Range,
@@ -68,7 +68,7 @@ pub(in super::super) fn entries(
 }
 
 /// A page of countable entries, and those that refer to one of them.
-pub(in super::super) fn history(
+pub(in crate::sqlite) fn history(
     db: &Connection,
     of: ConversationId,
     range: &Range,
@@ -139,7 +139,12 @@ fn next_target(db: &Connection, row: i64, from: Seq, to: Seq) -> Result<Option<S
 
 /// The number of countable entries up to a seq, which is taken for the nearest that is known: the
 /// head, or the last entry that was trimmed.
-pub(in super::super) fn ordinal_at(db: &Connection, row: i64, head: &Head, seq: Seq) -> Result<u64, Failure> {
+pub(in crate::sqlite) fn ordinal_at(
+    db: &Connection,
+    row: i64,
+    head: &Head,
+    seq: Seq,
+) -> Result<u64, Failure> {
     if seq >= head.seq {
         return Ok(head.ordinal);
     }
@@ -154,7 +159,7 @@ pub(in super::super) fn ordinal_at(db: &Connection, row: i64, head: &Head, seq: 
 }
 
 /// How many countable entries of a sender stand after one seq and up to another.
-pub(in super::super) fn sent_between(
+pub(in crate::sqlite) fn sent_between(
     db: &Connection,
     row: i64,
     sender: UserId,
@@ -170,7 +175,7 @@ pub(in super::super) fn sent_between(
 }
 
 /// What is recorded under each key.
-pub(in super::super) fn recorded(db: &Connection, keys: &[Once]) -> Result<Vec<Option<Stored>>, Failure> {
+pub(in crate::sqlite) fn recorded(db: &Connection, keys: &[Once]) -> Result<Vec<Option<Stored>>, Failure> {
     keys.iter()
         .map(|key| match heads::bare(db, key.conversation)? {
             Some((row, head)) => record(db, row, &head, key),
@@ -180,7 +185,7 @@ pub(in super::super) fn recorded(db: &Connection, keys: &[Once]) -> Result<Vec<O
 }
 
 /// What is recorded under a key of the conversation whose row has this number.
-pub(in super::super) fn record(
+pub(in crate::sqlite) fn record(
     db: &Connection,
     row: i64,
     head: &Head,
