@@ -58,7 +58,7 @@ pub struct EngineConfig {
     pub contacts_limit: usize,
     /// Positions of members are told to the others in groups up to this size. Default 100.
     pub positions_group_limit: u32,
-    /// Durable commands per second that a session may sustain. Default 100.
+    /// Durable commands per second that a session may sustain; 0 for no limit. Default 100.
     pub commands_per_second: u32,
     /// Durable commands that a session may save up for a burst. Default 500.
     pub commands_burst: u32,

@@ -61,7 +61,6 @@ impl Settings {
             ("messages.body_limit_bytes", self.messages.body_limit_bytes as u64),
             ("groups.member_limit", self.groups.member_limit.into()),
             ("groups.first_members_limit", self.groups.first_members_limit as u64),
-            ("rates.commands_per_second", self.rates.commands_per_second.into()),
             ("rates.commands_burst", self.rates.commands_burst.into()),
             ("sessions.queue_bytes", self.sessions.queue_bytes as u64),
             ("commits.queue_rows", self.commits.queue_rows as u64),
