@@ -39,7 +39,7 @@
 //!   entries moved after it, on whichever node, at least once; the position returned with the page
 //!   continues it. What becomes visible later never has an earlier position.
 //!
-//! The functions of [`testkit::store`](crate::testkit) test a backend against each of these, by name.
+//! The functions of `testkit::store` (feature `testkit`) test a backend against each of these, by name.
 
 mod apply;
 mod batch;
