@@ -1,0 +1,6 @@
+//! What the engine promises, proven through its public API: one file per promise or area.
+
+mod client;
+mod world;
+
+mod durable;
