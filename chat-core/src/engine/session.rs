@@ -90,11 +90,9 @@ impl Session {
         let (core, outbox) = (self.core(), &self.shared.outbox);
         outbox.end(EndReason::LoggedOut);
         let contacts = core.hub.contacts(outbox.user);
-        let removed = core.hub.remove_session(outbox);
-        if removed.last_of_user {
+        if core.hub.remove_session(outbox) {
             core.went_offline(outbox.user, contacts, lasting);
         }
-        core.unsubscribe(&removed.closed);
         // Nobody waits for it: a slot left behind names this run, and is taken over by the next
         // log-in of the device.
         let item = Item {
@@ -184,9 +182,9 @@ pub(super) async fn begin(
     // From here on a failure ends the session by dropping its events.
     let events = Events { session: session.clone() };
     let first = core.hub.add_session(&outbox);
-    core.subscribe(&[Topic::User(user)]).await;
     let inbox = ConversationId::Inbox(user);
     let inbox_known = core.hub.attach(inbox, &outbox);
+    core.subscribe(&[Topic::User(user)]).await;
     attach_all(core, &outbox, inbox_known).await?;
     // A revocation between the log-in and the listening told nobody.
     let still = core.store.device_with_token(token).await.map_err(|error| store_error(&error))?;
@@ -209,31 +207,28 @@ async fn attach_all(core: &Core, outbox: &Arc<Outbox>, inbox_known: bool) -> Res
         after = Some(last.conversation);
         let mine: Vec<_> = page.iter().map(|(_, member)| member).filter(|member| listens(member)).collect();
         contacts.extend(mine.iter().filter_map(|member| contact(member)));
-        let topics: Vec<_> = mine
-            .iter()
-            .filter_map(|member| match member.conversation {
-                ConversationId::Group(group) => Some(Topic::Group(group)),
-                _ => None,
-            })
-            .collect();
-        if !topics.is_empty() {
-            core.subscribe(&topics).await;
-        }
+        let group = |member: &&Member| match member.conversation {
+            ConversationId::Group(group) => Some(group),
+            _ => None,
+        };
+        let groups: Vec<_> = mine.iter().filter_map(group).collect();
         let mut begins = Vec::new();
         for member in mine {
             let inbox = matches!(member.conversation, ConversationId::Inbox(_));
+            if matches!(member.conversation, ConversationId::Group(_)) {
+                outbox.hold(member.conversation);
+            }
             let known = if inbox { inbox_known } else { core.hub.attach(member.conversation, outbox) };
             if !known {
                 begins.push(member.conversation);
             }
         }
+        if !groups.is_empty() {
+            core.subscribe(&groups.iter().copied().map(Topic::Group).collect::<Vec<_>>()).await;
+        }
         // Membership of groups is read again as well: who was removed after the page was read and
-        // before listening began must not listen.
-        let groups: Vec<_> = page
-            .iter()
-            .map(|(head, _)| head.conversation)
-            .filter(|of| matches!(of, ConversationId::Group(_)) && outbox.is_attached(of))
-            .collect();
+        // before listening began must not listen, and was told nothing meanwhile.
+        let groups: Vec<_> = groups.into_iter().map(ConversationId::Group).collect();
         let keys: Vec<_> = groups.iter().map(|group| (*group, outbox.user)).collect();
         let rows = core.store.members(&keys).await.map_err(|e| store_error(&e))?;
         let heads = core.store.heads(&begins).await.map_err(|e| store_error(&e))?;
@@ -241,8 +236,11 @@ async fn attach_all(core: &Core, outbox: &Arc<Outbox>, inbox_known: bool) -> Res
             core.hub.begin(&head.conversation, outbox, head.seq);
         }
         for (group, row) in groups.iter().zip(rows) {
-            if !row.is_some_and(|row| listens(&row)) {
+            if row.is_some_and(|row| listens(&row)) {
+                outbox.release_held(*group, 0);
+            } else {
                 core.hub.leave(group, outbox);
+                outbox.drop_held(group);
             }
         }
         if page.len() < PAGE {

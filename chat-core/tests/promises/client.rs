@@ -135,6 +135,7 @@ impl Client {
             Event::Entries(chunk) => {
                 let conversation = chunk.conversation();
                 self.find_start(conversation).await;
+                self.pass_hidden(conversation, chunk.first()).await;
                 for entry in chunk.entries() {
                     self.append(conversation, entry.clone());
                 }
@@ -163,6 +164,15 @@ impl Client {
         }
     }
 
+    /// Passes over what was written while the user was no member.
+    async fn pass_hidden(&mut self, conversation: ConversationId, next: Seq) {
+        if next > self.position(&conversation) + 1 {
+            let first = self.session.conversation(conversation).await.map_or(1, |state| state.first_seq);
+            let position = self.positions.entry(conversation).or_insert(0);
+            *position = (first - 1).max(*position);
+        }
+    }
+
     fn append(&mut self, conversation: ConversationId, entry: Entry) {
         let position = self.positions.entry(conversation).or_insert(0);
         if entry.seq > *position {
@@ -184,6 +194,7 @@ impl Client {
             if page.is_empty() {
                 return;
             }
+            self.pass_hidden(conversation, page[0].seq).await;
             page.into_iter().for_each(|entry| self.append(conversation, entry));
         }
     }

@@ -3,4 +3,9 @@
 mod client;
 mod world;
 
+mod bounded;
+mod complete;
 mod durable;
+mod once;
+mod ordered;
+mod private;

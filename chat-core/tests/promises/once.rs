@@ -1,0 +1,1 @@
+//! **once**: repeating a command with its id returns the first result and changes nothing.
