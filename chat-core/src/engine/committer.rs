@@ -77,6 +77,11 @@ impl Committers {
         Ok(outcome)
     }
 
+    /// Whether no more work is taken.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.queues.iter().any(|queue| queue.is_closed())
+    }
+
     /// Takes no more work; what waits is still written.
     pub(crate) fn close(&self) {
         self.queues.iter().for_each(|queue| queue.close());
@@ -237,7 +242,9 @@ impl Committer {
                     collect(&mut entries, &item, placed);
                 }
                 Outcome::Stale => {
-                    if let (Some((send, _)), Some(reply)) = (one.send.take(), one.reply.take()) {
+                    if let Some((send, _)) = one.send.take()
+                        && let Some(reply) = one.reply.take()
+                    {
                         self.carry(send, one.deadline, reply);
                         continue;
                     }

@@ -47,6 +47,8 @@ pub(crate) struct Hub {
 struct LocalUser {
     sessions: Vec<Arc<Outbox>>,
     contacts: BTreeSet<UserId>,
+    /// Whom this user has blocked.
+    blocked: BTreeSet<UserId>,
 }
 
 impl Hub {
@@ -117,10 +119,28 @@ impl Hub {
         self.user_shard(user).contains_key(&user)
     }
 
-    /// Adds to a user's contacts, for presence. What notices have added meanwhile stays.
-    pub(crate) fn add_contacts(&self, user: UserId, contacts: BTreeSet<UserId>) {
+    /// Adds to a user's contacts, for presence, and to those whom the user has blocked. What notices
+    /// have added meanwhile stays.
+    pub(crate) fn add_bonds(&self, user: UserId, contacts: BTreeSet<UserId>, blocked: BTreeSet<UserId>) {
         if let Some(local) = self.user_shard(user).get_mut(&user) {
             local.contacts.extend(contacts);
+            local.blocked.extend(blocked);
+        }
+    }
+
+    /// Whether a user with sessions here has blocked another.
+    pub(crate) fn has_blocked(&self, user: UserId, other: UserId) -> bool {
+        self.user_shard(user).get(&user).is_some_and(|local| local.blocked.contains(&other))
+    }
+
+    /// Whether nothing ephemeral passes between the two of a direct conversation: known to a node
+    /// that has sessions of the one who blocked.
+    fn is_cut(&self, conversation: &ConversationId) -> bool {
+        match conversation {
+            ConversationId::Direct(pair) => {
+                self.has_blocked(pair.low(), pair.high()) || self.has_blocked(pair.high(), pair.low())
+            }
+            _ => false,
         }
     }
 
@@ -141,8 +161,10 @@ impl Hub {
     /// Queues an ephemeral event for all who listen to a conversation, but one session.
     pub(crate) fn tell(&self, conversation: &ConversationId, ephemeral: Ephemeral, except: Option<u64>) {
         if let Some(gate) = self.gate(conversation) {
+            let only = self.is_cut(conversation).then(|| ephemeral.user());
             for listener in gate.listeners().iter() {
-                if Some(listener.session) != except && !listener.is_held(conversation) {
+                let concerned = only.is_none_or(|user| user == listener.user);
+                if concerned && Some(listener.session) != except && !listener.is_held(conversation) {
                     listener.push_ephemeral(ephemeral);
                 }
             }
@@ -356,6 +378,11 @@ impl Hub {
     /// whether or not the bus brought it, this is where it takes effect.
     fn after_notice(&self, user: UserId, entry: &Entry) {
         match entry.decode_content() {
+            Ok(Content::Device { event: crate::DeviceEvent::LoggedOut, device, .. }) => {
+                for session in self.sessions(user).iter().filter(|session| session.device == device) {
+                    session.end(EndReason::LoggedOut);
+                }
+            }
             Ok(Content::Device { event, device, .. }) if event != crate::DeviceEvent::Added => {
                 for session in self.sessions(user).iter().filter(|session| session.device == device) {
                     session.end(EndReason::Device(event));
@@ -368,7 +395,12 @@ impl Hub {
                 if let Some(local) = self.user_shard(user).get_mut(&user) {
                     match event {
                         ContactEvent::Accepted => drop(local.contacts.insert(peer)),
-                        ContactEvent::Removed | ContactEvent::Blocked => drop(local.contacts.remove(&peer)),
+                        ContactEvent::Removed => drop(local.contacts.remove(&peer)),
+                        ContactEvent::Blocked => {
+                            local.contacts.remove(&peer);
+                            local.blocked.insert(peer);
+                        }
+                        ContactEvent::Unblocked => drop(local.blocked.remove(&peer)),
                         _ => {}
                     }
                 }

@@ -9,13 +9,13 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
-use super::Core;
 use super::committer::{Work, store_error};
 use super::outbox::Outbox;
 use super::presence::Lasting;
 use super::rate::Bucket;
+use super::{Core, Inner, Settled};
 use crate::bus::Topic;
-use crate::store::{Item, Precondition, Store, Write};
+use crate::store::{Digest, Item, Once, Precondition, Store, Write};
 use crate::{
     Attachment, ConversationId, DeviceId, EndReason, Error, ErrorKind, Event, Member, Relation, Seq,
     TokenHash, UserId,
@@ -34,7 +34,6 @@ pub struct Session {
 pub(super) struct Shared {
     pub(super) core: Arc<Core>,
     pub(super) outbox: Arc<Outbox>,
-    pub(super) slot: Attachment,
     bucket: Mutex<Bucket>,
     left: AtomicBool,
 }
@@ -83,29 +82,52 @@ impl Session {
             .map_err(|delay| Error::new(ErrorKind::RateLimited, "too fast").retry_after(delay))
     }
 
+    /// As [`Session::admit`] for a command with an id: when it was carried out before, the result of
+    /// then, however fast it is repeated.
+    pub(super) async fn admit_new(&self, once: Once, digest: Digest) -> Result<Option<Settled>, Error> {
+        match self.admit() {
+            Ok(()) => Ok(None),
+            Err(refusal) if refusal.kind() == ErrorKind::Ended => Err(refusal),
+            Err(refusal) => self.core().first_result(once, digest).await?.ok_or(refusal).map(Some),
+        }
+    }
+
     pub(super) fn leave(&self, lasting: Lasting) {
         if self.shared.left.swap(true, Ordering::AcqRel) {
             return;
         }
         let (core, outbox) = (self.core(), &self.shared.outbox);
+        // Whoever consumes the events may notice first that the device is gone for good.
+        let lasting = match outbox.ended() {
+            Some(EndReason::LoggedOut | EndReason::Device(_) | EndReason::AccountDeleted) => Lasting::Yes,
+            _ => lasting,
+        };
         outbox.end(EndReason::LoggedOut);
         let contacts = core.hub.contacts(outbox.user);
         if core.hub.remove_session(outbox) {
             core.went_offline(outbox.user, contacts, lasting);
         }
-        // Nobody waits for it: a slot left behind names this run, and is taken over by the next
-        // log-in of the device.
+        core.release_slot(outbox);
+    }
+}
+
+impl Inner {
+    /// Clears the slot of a session that has ended. Nobody waits for it: a slot left behind names
+    /// this run, and is taken over by the next log-in of the device.
+    pub(super) fn release_slot(&self, outbox: &Outbox) {
+        let slot =
+            Attachment { node: (*self.origin.node).into(), boot: self.origin.boot, session: outbox.session };
         let item = Item {
-            require: vec![Precondition::Slot(outbox.device, Some(self.shared.slot.clone()))],
+            require: vec![Precondition::Slot(outbox.device, Some(slot))],
             write: vec![Write::Attach {
                 device: outbox.device,
                 slot: None,
-                now: core.environment.clock.now(),
+                now: self.environment.clock.now(),
             }],
             ..Item::default()
         };
         let inbox = ConversationId::Inbox(outbox.user);
-        drop(core.committers.submit(&inbox, Work::Item(Box::new(item))));
+        drop(self.committers.submit(&inbox, Work::Item(Box::new(item))));
     }
 }
 
@@ -174,7 +196,6 @@ pub(super) async fn begin(
     let shared = Shared {
         core: Arc::clone(core),
         outbox: Arc::clone(&outbox),
-        slot: slot.clone(),
         bucket: Mutex::new(bucket),
         left: AtomicBool::new(false),
     };
@@ -182,6 +203,11 @@ pub(super) async fn begin(
     // From here on a failure ends the session by dropping its events.
     let events = Events { session: session.clone() };
     let first = core.hub.add_session(&outbox);
+    if core.committers.is_closed() {
+        // A shutdown that began meanwhile may have looked for sessions before this one was there.
+        outbox.end(EndReason::ShuttingDown);
+        return Err(Error::new(ErrorKind::Ended, "shutting down"));
+    }
     let inbox = ConversationId::Inbox(user);
     let inbox_known = core.hub.attach(inbox, &outbox);
     core.subscribe(&[Topic::User(user)]).await;
@@ -199,7 +225,7 @@ pub(super) async fn begin(
 
 /// Listens to every conversation of the user.
 async fn attach_all(core: &Core, outbox: &Arc<Outbox>, inbox_known: bool) -> Result<(), Error> {
-    let mut contacts = BTreeSet::new();
+    let (mut contacts, mut blocked) = (BTreeSet::new(), BTreeSet::new());
     let mut after = None;
     loop {
         let page = core.store.memberships(outbox.user, after, PAGE).await.map_err(|e| store_error(&e))?;
@@ -207,6 +233,7 @@ async fn attach_all(core: &Core, outbox: &Arc<Outbox>, inbox_known: bool) -> Res
         after = Some(last.conversation);
         let mine: Vec<_> = page.iter().map(|(_, member)| member).filter(|member| listens(member)).collect();
         contacts.extend(mine.iter().filter_map(|member| contact(member)));
+        blocked.extend(mine.iter().filter(|member| member.blocked).filter_map(|member| peer(member)));
         let group = |member: &&Member| match member.conversation {
             ConversationId::Group(group) => Some(group),
             _ => None,
@@ -247,7 +274,7 @@ async fn attach_all(core: &Core, outbox: &Arc<Outbox>, inbox_known: bool) -> Res
             break;
         }
     }
-    core.hub.add_contacts(outbox.user, contacts);
+    core.hub.add_bonds(outbox.user, contacts, blocked);
     Ok(())
 }
 
@@ -256,8 +283,12 @@ fn listens(member: &Member) -> bool {
 }
 
 fn contact(member: &Member) -> Option<UserId> {
+    peer(member).filter(|_| member.relation == Relation::Contact)
+}
+
+fn peer(member: &Member) -> Option<UserId> {
     match member.conversation {
-        ConversationId::Direct(pair) if member.relation == Relation::Contact => pair.peer_of(member.user),
+        ConversationId::Direct(pair) => pair.peer_of(member.user),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 mod client;
 mod world;
 
+mod atomic;
 mod bounded;
 mod complete;
 mod durable;
