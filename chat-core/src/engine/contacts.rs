@@ -29,7 +29,7 @@ impl Session {
         peer: UserId,
         action: ContactAction,
     ) -> Result<Receipt, Error> {
-        self.admit()?;
+        self.alive()?;
         let user = self.user();
         let pair =
             Pair::new(user, peer).ok_or_else(|| Error::invalid("nobody is a contact of themselves"))?;
@@ -38,6 +38,9 @@ impl Session {
         }
         let once = inbox_once(client_id, user);
         let digest = digest(peer, &action);
+        if let Some(known) = self.admit_new(once, digest).await? {
+            return Ok(known.receipt());
+        }
         let settled = self.core().settle(once, digest, || self.decide_contact(pair, peer, &action)).await?;
         Ok(settled.receipt())
     }

@@ -87,6 +87,13 @@ impl Session {
             next = Some(until);
         }
         let ids: Vec<_> = rows.iter().map(|(head, _)| head.conversation).collect();
+        let on_page = |of: &ConversationId| {
+            sync.after.is_none_or(|after| *of > after) && next.is_none_or(|next| *of <= next)
+        };
+        // Rows are kept for ever: who has read something has one, or another history.
+        if sync.cursors.iter().any(|(of, seq)| *seq > 0 && on_page(of) && ids.binary_search(of).is_err()) {
+            return Err(beyond_the_end());
+        }
         let peers = self.peers(&ids).await?;
         let mut conversations = Vec::with_capacity(rows.len());
         for ((head, member), peer) in rows.into_iter().zip(peers) {
@@ -111,11 +118,9 @@ impl Session {
             .ok()
             .map(|found| sync.cursors[found].1);
         let visible = visible_head(head.seq, member.left_seq);
-        if cursor.is_some_and(|cursor| cursor > head.seq) {
-            return Err(Error::new(
-                ErrorKind::EpochChanged,
-                "a cursor is beyond the end of its conversation",
-            ));
+        // Of others it would tell how far the log has got.
+        if member.standing.is_member() && cursor.is_some_and(|cursor| cursor > head.seq) {
+            return Err(beyond_the_end());
         }
         let former = member.standing == Standing::Former;
         if former && cursor.is_none_or(|cursor| cursor >= visible) {
@@ -158,7 +163,7 @@ impl Session {
 
     /// A conversation that the user may read some of, and their place in it. The head is read first:
     /// whoever was removed before an entry up to it shows as removed.
-    async fn reader(&self, conversation: ConversationId) -> Result<(Head, Member), Error> {
+    pub(super) async fn reader(&self, conversation: ConversationId) -> Result<(Head, Member), Error> {
         let heads = self.store().heads(&[conversation]).await.map_err(|error| store_error(&error))?;
         let head = heads.into_iter().next().unwrap_or_else(|| Head::empty(conversation));
         let member = self.member(conversation).await?;
@@ -168,6 +173,10 @@ impl Session {
             _ => Ok((head, member)),
         }
     }
+}
+
+fn beyond_the_end() -> Error {
+    Error::new(ErrorKind::EpochChanged, "a cursor is beyond the end of its conversation")
 }
 
 fn state(head: Head, member: &Member, peer: Option<Member>) -> ConversationState {
@@ -187,13 +196,14 @@ fn state(head: Head, member: &Member, peer: Option<Member>) -> ConversationState
         blocked: member.blocked,
         muted_until: member.muted_until,
         peer: peer.map(|peer| PeerPosition { read: peer.read.seq, delivered: peer.delivered }),
-        group: head.group,
+        // How the group goes on is no longer a former member's business.
+        group: head.group.filter(|_| member.standing != Standing::Former),
     }
 }
 
 /// What of a range the user may read; `None` when nothing is left.
 fn readable(head: &Head, member: &Member, range: &Range) -> Result<Option<Range>, Error> {
-    if range.from > head.seq.saturating_add(1) {
+    if range.from > head.seq.saturating_add(1) && member.standing.is_member() {
         // Who holds what is beyond the end holds another history.
         return Err(Error::new(ErrorKind::EpochChanged, "the range begins beyond the end"));
     }
