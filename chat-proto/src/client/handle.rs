@@ -23,6 +23,31 @@ use crate::message::{Limits, LoggedIn, Reply, Request};
 /// Commands are those of `chat_core`'s `Session`. Each is repeated by the client until it is answered
 /// or [`ClientConfig::request_timeout`] is over, across reconnections, under the same client id.
 ///
+/// ```no_run
+/// use chat_core::{AccountName, Body, ConversationId, Credentials, Outgoing, Password, Send};
+/// use chat_proto::client::{Client, ClientConfig, ClientEvent};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let (client, mut events) = Client::connect(ClientConfig::new("127.0.0.1:6060")).await?;
+/// let name = AccountName::parse("ada")?;
+/// let password = Password::new("correct horse");
+/// let account =
+///     client.login(Credentials::Password { name, password, device_label: "laptop".into() }).await?;
+///
+/// let bob = client.find_user(&AccountName::parse("bob")?).await?;
+/// let conversation = ConversationId::direct(account.user, bob.user).ok_or("that is me")?;
+/// let message = Outgoing::Message { body: Body::Text("Hello".into()), reply_to: None };
+/// client.send(Send { client_id: client.new_id(), conversation, message, read_up_to: None }).await?;
+///
+/// while let Some(event) = events.next().await {
+///     if let ClientEvent::Entry { conversation, entry } = event {
+///         println!("{conversation:?} {}: {:?}", entry.seq, entry.decode_content()?);
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Cancel safety
 /// Dropping the future of a command neither withdraws nor repeats it: whether it is carried out is not
 /// known, and the same command with the same client id tells.

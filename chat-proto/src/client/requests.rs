@@ -192,8 +192,8 @@ impl Requests {
         Some(Answered { request, asker, answer })
     }
 
-    /// Fails a request that was just taken to be sent and cannot be.
-    pub(super) fn unsendable(&mut self, id: u64) -> Option<Asker> {
+    /// Takes a request out that will not be answered; says who asked.
+    pub(super) fn give_up(&mut self, id: u64) -> Option<Asker> {
         let entry = self.remove(id)?;
         self.in_flight -= usize::from(entry.in_flight);
         Some(entry.asker)

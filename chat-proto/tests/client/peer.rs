@@ -282,6 +282,14 @@ impl Peer {
         self.say(&ServerFrame::Reply { request_id, reply }).await;
     }
 
+    /// A reply of a kind that the client does not know.
+    pub(crate) async fn reply_strangely(&mut self, request_id: u64) {
+        let mut out = BytesMut::new();
+        let request_id = u8::try_from(request_id).expect("few requests");
+        frame::put(&mut out, |out| out.extend_from_slice(&[0x08, request_id, 0xfa, 0x7f, 0x00]));
+        self.io.write_all(&out).await.expect("the client reads");
+    }
+
     pub(crate) async fn push(&mut self, push: Push) {
         self.say(&ServerFrame::Push(push)).await;
     }

@@ -219,3 +219,29 @@ async fn what_is_longer_than_a_frame_may_be_is_refused_here() {
     scene.peer.reply(id, receipt(1)).await;
     pending.await.expect("a receipt");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_an_unknown_kind_fails_its_command_alone() {
+    let mut scene = Scene::open_in_sync(|_| {}).await;
+    let pending = scene.client.begin_send(send(1)).await.expect("queued");
+    let (id, _) = sent(&mut scene.peer).await;
+    scene.peer.reply_strangely(id).await;
+    assert!(matches!(pending.await, Err(ClientError::Protocol { .. })));
+    let pending = scene.client.begin_send(send(2)).await.expect("queued");
+    let (id, _) = sent(&mut scene.peer).await;
+    scene.peer.reply(id, receipt(1)).await;
+    pending.await.expect("a receipt");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_that_is_answered_strangely_is_tried_on_another_connection() {
+    let mut scene = Scene::open(|_| {}).await;
+    let (id, Request::Sync(_)) = scene.peer.request().await else { panic!("a sync expected") };
+    scene.peer.reply_strangely(id).await;
+    scene.reconnect(EPOCH).await;
+    scene.peer.sync(Vec::new()).await;
+    scene.expect_connected().await;
+    scene.expect_disconnected().await.expect("it will come back");
+    scene.expect_connected().await;
+    scene.expect_caught_up().await;
+}

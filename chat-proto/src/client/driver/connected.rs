@@ -87,9 +87,9 @@ impl Driver {
                     self.acknowledge_at = Some(Instant::now());
                     self.acknowledge(Instant::now());
                 }
-                self.send(&mut link.outbound, welcome.limits, Instant::now());
-                let farewell = tokio::time::timeout(FAREWELL, link.outbound.finish()).await;
-                tracing::debug!(?farewell, "closed");
+                let sent = self.send(&mut link.outbound, welcome.limits, Instant::now());
+                let finished = tokio::time::timeout(FAREWELL, link.outbound.finish()).await;
+                tracing::debug!(?sent, ?finished, "closed");
                 Verdict::Close
             }
         }
@@ -117,7 +117,7 @@ impl Driver {
                 return Err(ClientError::protocol("the server does not answer").into());
             }
             self.ask(&mut pace, inbound.heard, outbound.spoke, now);
-            self.send(outbound, welcome.limits, now);
+            self.send(outbound, welcome.limits, now)?;
             let due = self.next_turn(pace, inbound.heard, outbound, now);
             if due < rings_at || rings_at <= now {
                 rings_at = due;
@@ -214,7 +214,12 @@ impl Driver {
     }
 
     /// Puts requests into frames, as many as may be in flight.
-    fn send<S: AsyncWrite>(&mut self, outbound: &mut Outbound<S>, limits: Limits, now: Instant) {
+    fn send<S: AsyncWrite>(
+        &mut self,
+        outbound: &mut Outbound<S>,
+        limits: Limits,
+        now: Instant,
+    ) -> Result<(), Break> {
         let limit_bytes = match self.stage {
             Stage::Entrance => HANDSHAKE_FRAME_BYTES,
             Stage::Session => limits.client_frame_bytes,
@@ -223,13 +228,23 @@ impl Driver {
         while outbound.unwritten_bytes() < GATHERED_BYTES
             && let Some((id, request)) = self.requests.next_to_send(self.stage, in_flight_limit, now)
         {
-            if outbound.put(id, request, limit_bytes) == Fit::TooLong
-                && let Some(asker) = self.requests.unsendable(id)
-            {
+            if outbound.put(id, request, limit_bytes) == Fit::TooLong {
                 let error = Error::invalid(format!("more than the server admits: {limit_bytes} bytes"));
-                tell(asker, Err(error.into()));
+                self.give_up(id, error.into())?;
             }
         }
+        Ok(())
+    }
+
+    /// Fails a request that cannot be answered; without one of the client's own the connection is of
+    /// no use.
+    fn give_up(&mut self, id: u64, error: ClientError) -> Result<(), Break> {
+        match self.requests.give_up(id) {
+            Some(asker @ Asker::Application(_)) => tell(asker, Err(error)),
+            Some(Asker::Nobody) | None => {}
+            Some(_) => return Err(ClientError::protocol(error.to_string()).into()),
+        }
+        Ok(())
     }
 
     fn take_frames<S: AsyncRead>(&mut self, inbound: &mut Inbound<S>, pace: &mut Pace) -> Result<(), Break> {
@@ -241,9 +256,7 @@ impl Driver {
                 }
                 ServerFrame::Reply { request_id, reply } => self.replied(request_id, reply, pace)?,
                 ServerFrame::Unknown { request_id } => {
-                    if let Some(asker) = self.requests.unsendable(request_id) {
-                        tell(asker, Err(ClientError::protocol("an answer of an unknown kind")));
-                    }
+                    self.give_up(request_id, ClientError::protocol("an answer of an unknown kind"))?;
                 }
             }
         }
