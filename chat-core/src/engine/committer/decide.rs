@@ -27,7 +27,6 @@ impl Committer {
         withdraw(&mut submissions, Instant::now());
         let mut decided = Vec::with_capacity(submissions.len());
         let mut refused = Vec::new();
-        let wall = self.inner.environment.clock.now();
         for submission in submissions {
             let Submission { work, deadline, reply } = submission;
             match work {
@@ -36,10 +35,8 @@ impl Committer {
                 }
                 Work::Send(send) => {
                     let key = (send.append.conversation, send.append.sender);
-                    let allowed = known.get(&key).cloned().ok_or_else(Error::not_allowed).and_then(|rules| {
-                        let policy = self.inner.config.writing;
-                        rules::decide(&rules, send.wish, key.1, policy, wall).map(|()| rules)
-                    });
+                    let rules = known.get(&key).cloned().ok_or_else(Error::not_allowed);
+                    let allowed = rules.and_then(|rules| self.allows(&rules, &send).map(|()| rules));
                     match allowed {
                         Ok(rules) => {
                             let item = send.item(&rules);
@@ -55,6 +52,11 @@ impl Committer {
             self.answer_refused(refused).await;
         }
         decided
+    }
+
+    fn allows(&self, rules: &Rules, send: &SendWork) -> Result<(), Error> {
+        let (policy, now) = (self.inner.config.writing, self.inner.environment.clock.now());
+        rules::decide(rules, send.wish, send.append.sender, policy, now)
     }
 
     /// The rules that the sends of a batch are decided on: one version for each, so that of the sends
@@ -74,6 +76,16 @@ impl Committer {
                 match self.inner.rules.find(key.0, key.1) {
                     Some(rules) => drop(known.insert(key, rules)),
                     None => drop(missing.insert(key)),
+                }
+            }
+        }
+        // What would be refused on rules seen earlier may be allowed by now, and nothing would ever
+        // compare them with the store's.
+        for submission in submissions.iter() {
+            if let Work::Send(send) = &submission.work {
+                let key = (send.append.conversation, send.append.sender);
+                if known.get(&key).is_some_and(|rules| self.allows(rules, send).is_err()) {
+                    missing.insert(key);
                 }
             }
         }
