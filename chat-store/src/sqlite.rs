@@ -108,7 +108,7 @@ impl SqliteStore {
         threads.push(writing.map_err(OpenError::Thread)?);
         for reader in readers {
             let jobs = Arc::clone(&jobs);
-            let reading = thread("chat-store-read", move || readers::run(reader, &jobs));
+            let reading = thread("chat-store-read", move || readers::run(&reader, &jobs));
             threads.push(reading.map_err(OpenError::Thread)?);
         }
         Ok(Self { epoch, batches, queries, threads: tokio::sync::Mutex::new(threads) })
@@ -140,6 +140,11 @@ impl Store for SqliteStore {
     /// One that is written and one that waits, so that the writer need not.
     fn writers(&self) -> usize {
         2
+    }
+
+    /// The lock on the folder keeps every other process out.
+    fn is_shared(&self) -> bool {
+        false
     }
 
     async fn epoch(&self) -> Result<Epoch, StoreError> {

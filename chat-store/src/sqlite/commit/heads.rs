@@ -13,7 +13,7 @@ use super::super::read;
 
 /// The heads that were used of late, and which of them the batch has changed.
 #[derive(Debug)]
-pub(in super::super) struct Heads {
+pub(in crate::sqlite) struct Heads {
     known: HashMap<ConversationId, Known>,
     changed: Vec<ConversationId>,
     capacity: usize,
@@ -31,12 +31,12 @@ pub(super) struct Known {
 
 impl Heads {
     /// Keeps about `capacity` heads between batches.
-    pub(in super::super) fn new(capacity: usize) -> Self {
+    pub(in crate::sqlite) fn new(capacity: usize) -> Self {
         Self { known: HashMap::new(), changed: Vec::new(), capacity }
     }
 
     /// Forgets everything: the transaction was rolled back.
-    pub(in super::super) fn forget(&mut self) {
+    pub(in crate::sqlite) fn forget(&mut self) {
         self.known.clear();
         self.changed.clear();
     }
