@@ -52,12 +52,6 @@ impl Malformed {
     }
 }
 
-impl From<Malformed> for chat_core::Error {
-    fn from(malformed: Malformed) -> Self {
-        Self::invalid(malformed.to_string())
-    }
-}
-
 /// A type of chat-core's and the generated one that stands for it.
 trait Wire: Sized {
     /// The generated type.

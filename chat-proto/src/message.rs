@@ -28,14 +28,39 @@ pub struct ClientFrame {
     pub request: Request,
 }
 
-/// A frame from a client that makes no sense.
+/// A frame from a client that cannot be carried out. Both name the request to answer, 0 when that
+/// could not be read either.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{malformed}")]
-pub struct Rejected {
-    /// The request that the refusal answers, 0 when that could not be read either.
-    pub request_id: u64,
-    /// What is wrong with it.
-    pub malformed: Malformed,
+pub enum Rejected {
+    /// It is no protobuf, or not of this schema.
+    #[error("the frame cannot be decoded")]
+    Undecodable {
+        /// What the refusal answers.
+        request_id: u64,
+    },
+    /// A field does not hold what it should, or the request is one of a newer version.
+    #[error("{malformed}")]
+    Malformed {
+        /// What the refusal answers.
+        request_id: u64,
+        /// What is wrong.
+        malformed: Malformed,
+    },
+}
+
+impl Rejected {
+    /// The request that the refusal answers, 0 when that could not be read.
+    pub fn request_id(&self) -> u64 {
+        match self {
+            Self::Undecodable { request_id } | Self::Malformed { request_id, .. } => *request_id,
+        }
+    }
+}
+
+impl From<Rejected> for chat_core::Error {
+    fn from(rejected: Rejected) -> Self {
+        Self::invalid(rejected.to_string())
+    }
 }
 
 /// What a server sends.
@@ -69,17 +94,15 @@ impl ClientFrame {
     /// Says which field is wrong, and whom to tell.
     pub fn decode(payload: Bytes) -> Result<Self, Rejected> {
         let Ok(frame) = wire::ClientFrame::decode(payload.clone()) else {
-            let malformed = Malformed::new("frame", "not a protobuf ClientFrame");
-            return Err(Rejected { request_id: readable_id(payload), malformed });
+            return Err(Rejected::Undecodable { request_id: readable_id(payload) });
         };
         let request_id = frame.request_id;
         let request = convert::request_from_wire(frame.request)
             .and_then(|request| match (request_id, &request) {
-                (0, Request::Pong) => Ok(request),
-                (0, _) => Err(Malformed::new("request_id", "0 is for pushes")),
-                _ => Ok(request),
+                (0, Request::Pong) | (1.., _) => Ok(request),
+                (0, _) => Err(Malformed::new("request_id", "0 is for what has no reply")),
             })
-            .map_err(|malformed| Rejected { request_id, malformed })?;
+            .map_err(|malformed| Rejected::Malformed { request_id, malformed })?;
         Ok(Self { request_id, request })
     }
 }

@@ -22,6 +22,7 @@ mod input;
 mod life;
 mod opening;
 mod output;
+mod refuse;
 mod timer;
 mod work;
 
@@ -34,6 +35,7 @@ use connection::Connection;
 
 pub use config::ConnectionConfig;
 pub use ending::Ending;
+pub use refuse::refuse;
 
 /// Runs a connection until it ends, and says how it did.
 ///

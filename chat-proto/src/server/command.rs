@@ -17,7 +17,7 @@ impl From<&ConnectionConfig> for Bounds {
     fn from(config: &ConnectionConfig) -> Self {
         Self {
             entries: config.page_entries.max(1),
-            rows: config.page_rows.max(1),
+            rows: config.page_rows.max(100),
             bytes: config.page_bytes.max(1),
         }
     }

@@ -32,11 +32,11 @@ pub struct ConnectionConfig {
     pub handshake_requests: u32,
     /// After so many wrong passwords or tokens the connection is closed. Default 5.
     pub login_attempts: u32,
-    /// After so many frames that make no sense the connection is closed. Default 32.
+    /// After so many frames that cannot be decoded the connection is closed. Default 32.
     pub malformed_frames: u32,
     /// The most entries of a page. Default 500.
     pub page_entries: usize,
-    /// The most conversations, contacts, members or profiles of a page. Default 200.
+    /// The most conversations, contacts, members or profiles of a page, at least 100. Default 200.
     pub page_rows: usize,
     /// The most bytes of entries of a page. Default 256 KiB.
     pub page_bytes: usize,

@@ -57,9 +57,8 @@ impl Opening {
 
     /// Decides about a request.
     pub(super) fn request(&mut self, request_id: u64, request: Request, config: &ConnectionConfig) -> Step {
-        self.requests += 1;
-        if self.requests > config.handshake_requests {
-            return Step::Close(CloseCode::TOO_MANY_ATTEMPTS);
+        if let Some(code) = self.count(config) {
+            return Step::Close(code);
         }
         match request {
             Request::Ping => Step::Answer(Ok(Reply::Pong)),
@@ -81,6 +80,13 @@ impl Opening {
             }
             _ => Step::Answer(Err(Error::new(ErrorKind::Unauthenticated, "log in first"))),
         }
+    }
+
+    /// Counts a request, also one that cannot be carried out; the connection is closed when there
+    /// were too many.
+    pub(super) fn count(&mut self, config: &ConnectionConfig) -> Option<CloseCode> {
+        self.requests += 1;
+        (self.requests > config.handshake_requests).then_some(CloseCode::TOO_MANY_ATTEMPTS)
     }
 
     fn greet(&mut self, request_id: u64, hello: &Hello) -> Step {

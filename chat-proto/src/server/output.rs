@@ -130,3 +130,87 @@ impl Output {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many bytes at a time.
+    struct Narrow {
+        at_once: usize,
+        vectored: bool,
+        taken: Vec<u8>,
+        writes: usize,
+    }
+
+    impl AsyncWrite for Narrow {
+        fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let mut room = self.at_once;
+            for slice in slices {
+                let part = &slice[..slice.len().min(room)];
+                self.taken.extend_from_slice(part);
+                room -= part.len();
+            }
+            self.writes += 1;
+            Poll::Ready(Ok(self.at_once - room))
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            self.vectored
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn written(at_once: usize, vectored: bool) -> (Vec<u8>, usize, Vec<u8>) {
+        let large = [Bytes::from(vec![1; COPY_BYTES + 1]), Bytes::from(vec![2; COPY_BYTES + 7])];
+        let mut output = Output::default();
+        let mut expected = Vec::new();
+        for part in [&b"a"[..], &large[0], &large[1], b"bc", b"d", &large[0], b"e"] {
+            let before = output.len();
+            if part.len() > 1 {
+                output.push_shared(&Bytes::copy_from_slice(part));
+            } else {
+                output.tail().extend_from_slice(part);
+            }
+            expected.extend_from_slice(part);
+            assert_eq!(output.len(), before + part.len());
+        }
+        let mut io = Narrow { at_once, vectored, taken: Vec::new(), writes: 0 };
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(matches!(output.poll_write(&mut io, &mut cx), (true, Poll::Ready(Ok(())))));
+        assert!(output.has_left());
+        assert_eq!(output.len(), 0);
+        (io.taken, io.writes, expected)
+    }
+
+    #[test]
+    fn bytes_leave_in_order_however_few_are_taken_at_a_time() {
+        for vectored in [false, true] {
+            for at_once in [1, 2, 3, COPY_BYTES, COPY_BYTES + 1, COPY_BYTES + 3, 1 << 20] {
+                let (taken, _, expected) = written(at_once, vectored);
+                assert!(taken == expected, "{at_once} at a time, vectored: {vectored}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_vectored_write_takes_all_parts() {
+        let (_, writes, _) = written(1 << 20, true);
+        assert_eq!(writes, 1);
+    }
+}

@@ -15,7 +15,7 @@ use chat_proto::message::{
     ClientFrame, Close, Hello, Identity, LoggedIn, Push, Reply, Request, ServerFrame, Welcome,
 };
 use chat_proto::server::{ConnectionConfig, Ending, serve};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -54,7 +54,16 @@ impl Server {
 
     /// A connection through a pipe of so many bytes each way.
     pub(crate) fn connect_through(&self, pipe_bytes: usize) -> Peer {
+        self.connect_with(pipe_bytes, |io| io)
+    }
+
+    /// The same with something between the pipe and the server.
+    pub(crate) fn connect_with<S>(&self, pipe_bytes: usize, wrap: impl FnOnce(DuplexStream) -> S) -> Peer
+    where
+        S: AsyncRead + AsyncWrite + Unpin + std::marker::Send + 'static,
+    {
         let (ours, theirs) = duplex(pipe_bytes);
+        let theirs = wrap(theirs);
         let mut stopped = self.stop.subscribe();
         let stop = async move {
             let _stopped_or_gone = stopped.wait_for(|stop| *stop).await;
@@ -120,6 +129,16 @@ impl Peer {
                 Some(ServerFrame::Reply { request_id, reply }) if request_id == id => return reply,
                 Some(ServerFrame::Push(push)) => self.pushes.push_back(push),
                 other => panic!("the reply to {id} expected: {other:?}"),
+            }
+        }
+    }
+
+    /// The reply to a request, passing over those to others.
+    pub(crate) async fn reply_after_others(&mut self, id: u64) -> Result<Reply, Error> {
+        loop {
+            match self.next().await.expect("the connection goes on") {
+                ServerFrame::Reply { request_id, reply } if request_id == id => return reply,
+                _ => {}
             }
         }
     }

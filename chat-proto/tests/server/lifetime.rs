@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chat_core::EndReason;
-use chat_proto::message::{CloseCode, Push, Reply, Request};
-use chat_proto::server::Ending;
+use chat_proto::message::{CloseCode, Push, Reply, Request, ServerFrame};
+use chat_proto::server::{Ending, refuse};
 use tokio::time::{Instant, sleep};
 
 use crate::harness::{Server, direct, text};
@@ -80,4 +80,29 @@ async fn a_peer_that_stopped_sending_still_gets_its_replies() {
     assert!(matches!(ada_peer.reply(id).await, Ok(Reply::Receipt(_))));
     while ada_peer.next().await.is_some() {}
     assert!(matches!(ada_peer.leave().await, Ending::PeerLeft));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_turned_away_is_told_why() {
+    let (mut ours, theirs) = tokio::io::duplex(1024);
+    let refusing = tokio::spawn(refuse(theirs, CloseCode::OVERLOADED, Duration::from_secs(1)));
+    tokio::io::AsyncWriteExt::write_all(&mut ours, b"whatever comes first").await.expect("it is read");
+    let mut heard = Vec::new();
+    tokio::io::AsyncReadExt::read_to_end(&mut ours, &mut heard).await.expect("an orderly end");
+    let frame = ServerFrame::decode(heard.split_off(4).into()).expect("a frame");
+    assert!(matches!(frame, ServerFrame::Push(Push::Close(close)) if close.code == CloseCode::OVERLOADED));
+    refusing.await.expect("no panic");
+}
+
+#[tokio::test(start_paused = true)]
+async fn mistakes_of_people_do_not_end_a_connection() {
+    let server = Server::start().await;
+    let (mut peer, _) = server.join("ada").await;
+    for _ in 0..100 {
+        // Finds the user with an empty name.
+        peer.write(b"\x00\x00\x00\x05\x08\x07\xb2\x01\x00").await;
+        let error = peer.reply(7).await.expect_err("not a name");
+        assert!(error.message().starts_with("name:"), "{error}");
+    }
+    assert!(matches!(peer.ask(Request::Ping).await, Ok(Reply::Pong)));
 }

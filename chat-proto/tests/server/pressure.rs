@@ -1,8 +1,15 @@
 //! Peers that ask for much and read little.
 
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
 use chat_core::{ConversationId, Direction, Range};
 use chat_proto::message::{CloseCode, Push, Reply, Request, ServerFrame};
 use chat_proto::server::Ending;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::harness::{Peer, Server, direct, text};
 
@@ -101,4 +108,55 @@ async fn a_peer_that_asks_without_reading_is_not_read_from_without_end() {
     let written = tokio::io::AsyncWriteExt::write_all(&mut peer.io, &flood).await;
     assert!(written.is_err(), "the server took it all");
     assert!(matches!(peer.leave().await, Ending::Closed(CloseCode::SLOW_READER)));
+}
+
+/// Counts how often it is written to.
+struct Counted {
+    io: tokio::io::DuplexStream,
+    writes: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_of_one_turn_leave_in_one_write() {
+    let server = Server::start().await;
+    let writes = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&writes);
+    let mut peer = server.connect_with(1 << 20, move |io| Counted { io, writes: counter });
+    peer.join("ada").await;
+    let before = writes.load(Ordering::Relaxed);
+    let mut segment = bytes::BytesMut::new();
+    let mut last = 0;
+    for _ in 0..60 {
+        let (id, frame) = peer.frame(Request::Ping);
+        segment.unsplit(frame);
+        last = id;
+    }
+    peer.write(&segment).await;
+    assert!(matches!(peer.reply_after_others(last).await, Ok(Reply::Pong)));
+    assert_eq!(writes.load(Ordering::Relaxed) - before, 1);
 }

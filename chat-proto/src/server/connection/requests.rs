@@ -10,12 +10,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{Connection, Open, Stage};
 use crate::frame::HEADER_BYTES;
 use crate::message::{
-    ClientFrame, CloseCode, Identity, LoggedIn as LoggedInReply, PROTOCOL, Push, Reply, Request, ServerFrame,
-    Welcome,
+    ClientFrame, CloseCode, Identity, LoggedIn as LoggedInReply, PROTOCOL, Push, Rejected, Reply, Request,
+    ServerFrame, Welcome,
 };
 use crate::server::command::{self, Bounds};
 use crate::server::opening::{Entrance, Step};
 use crate::server::work::Work;
+
+/// As much of what a client calls itself goes into the log.
+const CLIENT_LOGGED_CHARS: usize = 64;
 
 impl<S> Connection<S>
 where
@@ -24,17 +27,14 @@ where
     pub(super) fn handle(&mut self, payload: Bytes, cx: &mut Context<'_>) {
         let ClientFrame { request_id, request } = match ClientFrame::decode(payload) {
             Ok(frame) => frame,
-            Err(rejected) => {
-                self.malformed += 1;
-                self.reply(rejected.request_id, Err(rejected.malformed.into()));
-                if self.malformed >= self.config.malformed_frames {
-                    self.close(Some(CloseCode::MALFORMED));
-                }
-                return;
-            }
+            Err(rejected) => return self.reject(rejected),
         };
         match &mut self.stage {
             Stage::Opening(opening) => {
+                if let Request::Hello(hello) = &request {
+                    let client: String = hello.client.chars().take(CLIENT_LOGGED_CHARS).collect();
+                    tracing::debug!(?client, "a client says hello");
+                }
                 let step = opening.request(request_id, request, &self.config);
                 self.open(request_id, step);
             }
@@ -61,6 +61,22 @@ where
                 }
             },
             Stage::Draining { .. } | Stage::Closing { .. } => {}
+        }
+    }
+
+    /// Answers what cannot be carried out. A person's mistake, or a request of a newer version, does
+    /// not count as nonsense.
+    fn reject(&mut self, rejected: Rejected) {
+        let close = match &mut self.stage {
+            Stage::Opening(opening) => opening.count(&self.config),
+            _ => None,
+        };
+        self.malformed += u32::from(matches!(rejected, Rejected::Undecodable { .. }));
+        self.reply(rejected.request_id(), Err(rejected.into()));
+        if let Some(code) = close {
+            self.close(Some(code));
+        } else if self.malformed >= self.config.malformed_frames {
+            self.close(Some(CloseCode::MALFORMED));
         }
     }
 
