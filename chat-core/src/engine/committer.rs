@@ -30,7 +30,7 @@ use crate::store::{
     Append, Batch, Digest, Item, Once, Outcome, Placed, StandingChange, StoreError, StoreErrorKind, Write,
     WriterId,
 };
-use crate::{ConversationId, Entry, Error, ErrorKind, UserId};
+use crate::{ConversationId, Entry, Error, ErrorKind, Timestamp, UserId};
 
 /// A send on its way: everything about it that does not change, and what it wants to do.
 pub(crate) struct SendWork {
@@ -138,7 +138,8 @@ impl Committer {
     async fn decide(&self, submissions: Vec<Submission>, now: Instant) -> Vec<(Item, Pending)> {
         let mut decided = Vec::with_capacity(submissions.len());
         let mut refused = Vec::new();
-        let known = match self.load_rules(&submissions).await {
+        let wall = self.inner.environment.clock.now();
+        let known = match self.load_rules(&submissions, wall).await {
             Ok(known) => known,
             Err(error) => {
                 for submission in submissions {
@@ -147,7 +148,6 @@ impl Committer {
                 return Vec::new();
             }
         };
-        let wall = self.inner.environment.clock.now();
         for submission in submissions {
             let Submission { work, deadline, reply } = submission;
             if deadline <= now {
@@ -186,12 +186,18 @@ impl Committer {
     async fn load_rules(
         &self,
         submissions: &[Submission],
+        wall: Timestamp,
     ) -> Result<BTreeMap<(ConversationId, UserId), Rules>, StoreError> {
         let mut missing = Vec::new();
         for submission in submissions {
             if let Work::Send(send) = &submission.work {
                 let key = (send.append.conversation, send.append.sender);
-                if self.inner.rules.find(key.0, key.1).is_none() {
+                // The lock finds a permission that no longer holds; nothing finds such a refusal, so
+                // that one is made only on what was just read.
+                let permitted = self.inner.rules.find(key.0, key.1).is_some_and(|rules| {
+                    rules::decide(&rules, send.wish, key.1, self.inner.config.writing, wall).is_ok()
+                });
+                if !permitted {
                     missing.push(key);
                 }
             }
@@ -310,8 +316,11 @@ impl Committer {
                     }
                 }
                 Outcome::Stale => {
-                    if let (Some((send, _)), Some(reply)) = (one.send.take(), one.reply.take()) {
-                        self.carry(send, one.deadline, reply);
+                    // An item that is no send goes back to whoever decided it, with its reply.
+                    if let Some((send, _)) = one.send.take() {
+                        if let Some(reply) = one.reply.take() {
+                            self.carry(send, one.deadline, reply);
+                        }
                         continue;
                     }
                 }
