@@ -12,30 +12,30 @@ use tempfile::TempDir;
 use crate::server::{self, DEADLINE};
 
 /// The password of everyone here.
-pub const PASSWORD: &str = "correct horse";
+pub(crate) const PASSWORD: &str = "correct horse";
 
 /// Somebody with a profile of their own on one machine.
-pub struct Person {
+pub(crate) struct Person {
     folder: TempDir,
     server: String,
 }
 
 /// What a command left behind.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Person {
     /// Somebody who has no account yet.
-    pub fn at(server: &str) -> Self {
+    pub(crate) fn at(server: &str) -> Self {
         Self { folder: tempfile::tempdir().expect("a folder"), server: server.into() }
     }
 
     /// Somebody with an account.
-    pub fn registered(server: &str, name: &str) -> Self {
+    pub(crate) fn registered(server: &str, name: &str) -> Self {
         let person = Self::at(server);
         let ran = person.run_with(&["register", name, "--password-stdin"], &format!("{PASSWORD}\n"));
         assert_eq!(ran.code, 0, "{ran:?}");
@@ -43,7 +43,7 @@ impl Person {
     }
 
     /// The same person on another machine.
-    pub fn on_another_machine(&self, name: &str) -> Self {
+    pub(crate) fn on_another_machine(&self, name: &str) -> Self {
         let person = Self::at(&self.server);
         let ran = person.run_with(&["login", name, "--password-stdin"], &format!("{PASSWORD}\n"));
         assert_eq!(ran.code, 0, "{ran:?}");
@@ -51,24 +51,24 @@ impl Person {
     }
 
     /// The client's command line, with nothing of the environment of whoever tests.
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chat-cli"));
         command.env("CHAT_PROFILE_DIR", self.folder.path()).env("CHAT_SERVER", &self.server);
         command
     }
 
     /// The folder of the profile.
-    pub fn profile(&self) -> PathBuf {
+    pub(crate) fn profile(&self) -> PathBuf {
         self.folder.path().join("default")
     }
 
     /// Runs a command to its end.
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         self.run_with(arguments, "")
     }
 
     /// Runs a command that reads `input`.
-    pub fn run_with(&self, arguments: &[&str], input: &str) -> Ran {
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Ran {
         let mut command = self.command();
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the client starts");
@@ -85,21 +85,21 @@ impl Person {
     }
 
     /// Runs a command that has to succeed; its lines.
-    pub fn lines(&self, arguments: &[&str]) -> Vec<String> {
+    pub(crate) fn lines(&self, arguments: &[&str]) -> Vec<String> {
         let ran = self.run(arguments);
         assert_eq!(ran.code, 0, "{arguments:?}: {ran:?}");
         ran.stdout.lines().map(str::to_owned).collect()
     }
 
     /// Runs a command that has to succeed; its JSON objects.
-    pub fn json(&self, arguments: &[&str]) -> Vec<Value> {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Vec<Value> {
         let all: Vec<&str> = ["--json"].into_iter().chain(arguments.iter().copied()).collect();
         let lines = self.lines(&all);
         lines.iter().map(|line| serde_json::from_str(line).expect("one object per line")).collect()
     }
 
     /// Runs a command that has to be refused with this exit code, in one line that it returns.
-    pub fn refused(&self, code: i32, arguments: &[&str]) -> String {
+    pub(crate) fn refused(&self, code: i32, arguments: &[&str]) -> String {
         let ran = self.run(arguments);
         assert_eq!(ran.code, code, "{arguments:?}: {ran:?}");
         assert_eq!(ran.stdout, "", "{arguments:?}");
@@ -108,21 +108,21 @@ impl Person {
     }
 
     /// Begins a command that goes on until stopped.
-    pub fn begin(&self, arguments: &[&str]) -> Running {
+    pub(crate) fn begin(&self, arguments: &[&str]) -> Running {
         let mut command = self.command();
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         Running::new(command.spawn().expect("the client starts"))
     }
 
     /// The texts of a conversation's history.
-    pub fn texts(&self, to: &str) -> Vec<String> {
+    pub(crate) fn texts(&self, to: &str) -> Vec<String> {
         let objects = self.json(&["history", to, "--limit", "1000"]);
         objects.iter().filter_map(|object| object["text"].as_str()).map(str::to_owned).collect()
     }
 }
 
 /// A command that goes on; killed when it is dropped.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     lines: mpsc::Receiver<String>,
 }
@@ -144,12 +144,12 @@ impl Running {
     }
 
     /// The next line.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(DEADLINE).expect("a line comes")
     }
 
     /// The next line that holds `part`; others are passed over.
-    pub fn line_with(&self, part: &str) -> String {
+    pub(crate) fn line_with(&self, part: &str) -> String {
         let deadline = Instant::now() + DEADLINE;
         let mut passed = Vec::new();
         loop {
@@ -163,7 +163,7 @@ impl Running {
     }
 
     /// All lines to the end.
-    pub fn rest(&self) -> Vec<String> {
+    pub(crate) fn rest(&self) -> Vec<String> {
         let mut lines = Vec::new();
         while let Ok(line) = self.lines.recv_timeout(DEADLINE) {
             lines.push(line);
@@ -172,24 +172,19 @@ impl Running {
     }
 
     /// Types a line.
-    pub fn type_line(&mut self, line: &str) {
+    pub(crate) fn type_line(&mut self, line: &str) {
         let stdin = self.child.stdin.as_mut().expect("its input is ours");
         writeln!(stdin, "{line}").expect("it reads");
     }
 
-    /// Stops reading its output.
-    pub fn stop_reading(&mut self) {
-        self.lines = mpsc::channel().1;
-    }
-
     /// Asks it to stop, and says how it ended.
-    pub fn stop(&mut self) -> ExitStatus {
+    pub(crate) fn stop(&mut self) -> ExitStatus {
         server::signal("TERM", &self.child);
         self.wait()
     }
 
     /// Waits until it ends by itself.
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         server::wait(&mut self.child)
     }
 }
@@ -203,7 +198,7 @@ impl Drop for Running {
 }
 
 /// The names of the files in a folder, sorted.
-pub fn files(folder: &Path) -> Vec<String> {
+pub(crate) fn files(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).expect("a folder");
     let mut names: Vec<String> =
         entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();

@@ -7,29 +7,29 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// Longer than anything here takes on a busy machine; only a failing test waits for it.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A running server; killed when it is dropped.
-pub struct ServerProcess {
+pub(crate) struct ServerProcess {
     child: Child,
     address: String,
 }
 
 impl ServerProcess {
     /// Starts a server on a free port over the store in `folder`.
-    pub fn start(folder: &Path) -> Self {
+    pub(crate) fn start(folder: &Path) -> Self {
         Self::start_at(folder, "127.0.0.1:0")
     }
 
     /// Starts a server at this address.
-    pub fn start_at(folder: &Path, address: &str) -> Self {
+    pub(crate) fn start_at(folder: &Path, address: &str) -> Self {
         let mut command = command(folder, address);
         command.stderr(Stdio::null());
         Self::ready(command)
     }
 
     /// Starts a server by this command line and waits until it is ready.
-    pub fn ready(mut command: Command) -> Self {
+    pub(crate) fn ready(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the server starts");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("its output is ours");
@@ -40,23 +40,23 @@ impl ServerProcess {
     }
 
     /// Runs a server that is expected not to start.
-    pub fn refused(folder: &Path, address: &str) -> Output {
+    pub(crate) fn refused(folder: &Path, address: &str) -> Output {
         command(folder, address).stderr(Stdio::piped()).output().expect("the server runs")
     }
 
     /// Where it listens.
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
     /// Stops it in order and says how it ended.
-    pub fn stop(mut self) -> ExitStatus {
+    pub(crate) fn stop(mut self) -> ExitStatus {
         signal("TERM", &self.child);
         wait(&mut self.child)
     }
 
     /// Ends it as a power cut would.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("the server was running");
         self.child.wait().expect("it ended");
     }
@@ -71,7 +71,7 @@ impl Drop for ServerProcess {
 }
 
 /// A server's command line, with cheap passwords and nothing of the environment of whoever tests.
-pub fn command(folder: &Path, address: &str) -> Command {
+pub(crate) fn command(folder: &Path, address: &str) -> Command {
     let mut command = Command::new(binary());
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CHAT_") {
@@ -85,13 +85,13 @@ pub fn command(folder: &Path, address: &str) -> Command {
 }
 
 /// Sends a signal to a child of ours.
-pub fn signal(name: &str, child: &Child) {
+pub(crate) fn signal(name: &str, child: &Child) {
     let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", child.id())]).status();
     assert!(sent.expect("there is a shell").success(), "the process was running");
 }
 
 /// Waits for a child to end by itself.
-pub fn wait(child: &mut Child) -> ExitStatus {
+pub(crate) fn wait(child: &mut Child) -> ExitStatus {
     let deadline = Instant::now() + DEADLINE;
     loop {
         if let Some(status) = child.try_wait().expect("a child of ours") {
