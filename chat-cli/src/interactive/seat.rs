@@ -3,6 +3,7 @@
 use chat_core::{ConversationId, Entry, Ephemeral};
 use chat_proto::client::{ClientEvent, ClientEvents};
 
+use super::blocked::Blocked;
 use super::completion::Candidates;
 use super::dialogue;
 use super::line::{self, COMMANDS, Line};
@@ -41,6 +42,7 @@ struct Seat<'a> {
     current: Option<(Address, ConversationId)>,
     /// What arrives is gathered here until one has caught up.
     missed: Option<Missed>,
+    blocked: Blocked,
     autosave: Autosave,
     connected: bool,
 }
@@ -52,9 +54,11 @@ pub(super) async fn sit(
     mut events: ClientEvents,
 ) -> Result<Departure, Failure> {
     terminal.remember(Some(chat.profile.lines_file()?)).await;
+    let blocked = Blocked::of(&chat).await?;
     let mut seat = Seat {
         terminal,
         chat,
+        blocked,
         current: None,
         missed: Some(Missed::default()),
         autosave: Autosave::default(),
@@ -264,14 +268,18 @@ impl Seat<'_> {
 
     /// Shows an entry; in the current conversation it counts as read by that.
     async fn show(&mut self, conversation: ConversationId, entry: &Entry) {
+        self.chat.profile.state.show(conversation, entry.seq);
+        self.autosave.changed();
+        self.blocked.follow(conversation, entry);
+        if self.blocked.hides(entry) {
+            return;
+        }
         // Without a name there is still a number to show.
         let _ = self.chat.learn_entries(conversation, std::iter::once(entry)).await;
         let is_current = self.current.as_ref().is_some_and(|(_, current)| *current == conversation);
         let reader = self.chat.reader(Breaks::Indented);
         let line = if is_current { reader.line(entry) } else { reader.line_in(conversation, entry) };
         self.terminal.say(line);
-        self.chat.profile.state.show(conversation, entry.seq);
-        self.autosave.changed();
         if is_current && entry.sender != self.chat.me() {
             // The next one that is read carries this one too.
             let _ = self.chat.client().mark_read(conversation, entry.seq).await;

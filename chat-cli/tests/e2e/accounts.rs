@@ -124,3 +124,13 @@ fn a_revoked_device_has_to_log_in_again() {
     assert!(laptop.refused(1, &["unread"]).contains("log in again"));
     assert_eq!(alice.json(&["devices", "list"]).len(), 1);
 }
+
+#[test]
+fn logging_in_again_leaves_no_device_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = ServerProcess::start(folder.path());
+    let alice = Person::registered(server.address(), "alice");
+    let ran = alice.run_with(&["login", "alice", "--password-stdin"], "correct horse\n");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(alice.json(&["devices", "list"]).len(), 1);
+}

@@ -138,3 +138,39 @@ fn a_wrong_password_is_asked_for_again() {
     seat.line_with("this one");
     drop(alice);
 }
+
+#[test]
+fn words_of_the_blocked_are_not_shown_in_groups_either() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = ServerProcess::start(folder.path());
+    let alice = Person::registered(server.address(), "alice");
+    let (bob, eve) =
+        (Person::registered(server.address(), "bob"), Person::registered(server.address(), "eve"));
+    alice.lines(&["groups", "create", "Rust", "--handle", "rust"]);
+    bob.lines(&["groups", "join", "rust"]);
+    eve.lines(&["groups", "join", "rust"]);
+    alice.lines(&["contacts", "block", "@eve"]);
+    let mut seat = alice.begin(&[]);
+    seat.line_with("you are @alice");
+    eve.lines(&["send", "#rust", "something unkind"]);
+    bob.lines(&["send", "#rust", "something kind"]);
+    seat.line_with("something kind");
+    seat.type_line("/quit");
+    assert_eq!(seat.wait().code(), Some(0));
+}
+
+#[test]
+fn whose_token_is_void_is_asked_for_the_password() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = ServerProcess::start(folder.path());
+    let alice = Person::registered(server.address(), "alice");
+    let laptop = alice.on_another_machine("alice");
+    let device = laptop.json(&["whoami"])[0]["device"].to_string();
+    alice.lines(&["devices", "revoke", &device]);
+    let mut seat = laptop.begin(&[]);
+    seat.line_with("log in again");
+    for line in ["l", "alice", PASSWORD] {
+        seat.type_line(line);
+    }
+    seat.line_with("you are @alice");
+}
