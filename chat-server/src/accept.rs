@@ -31,6 +31,8 @@ pub(crate) struct Acceptor {
     refusals: Arc<Semaphore>,
     stop: watch::Receiver<bool>,
     connections: JoinSet<()>,
+    /// The last attempt to accept failed for want of files or memory.
+    starved: bool,
 }
 
 impl Acceptor {
@@ -50,6 +52,7 @@ impl Acceptor {
             refusals: Arc::new(Semaphore::new(REFUSALS)),
             stop,
             connections: JoinSet::new(),
+            starved: false,
         }
     }
 
@@ -68,7 +71,7 @@ impl Acceptor {
                 }
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, peer)) => self.take(stream, peer),
-                    Err(error) => rest(&error).await,
+                    Err(error) => self.rest(&error).await,
                 }
             }
         }
@@ -77,7 +80,30 @@ impl Acceptor {
         while self.connections.join_next().await.is_some() {}
     }
 
+    /// A connection that failed before it was accepted is its peer's affair; a lack of files or memory
+    /// is ours, and passes.
+    async fn rest(&mut self, error: &io::Error) {
+        match error.kind() {
+            io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::WouldBlock => {
+                tracing::debug!(%error, "a connection ended before it was accepted");
+            }
+            _ => {
+                if !self.starved {
+                    tracing::warn!(%error, "cannot accept connections; trying until it is possible again");
+                }
+                self.starved = true;
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+
     fn take(&mut self, stream: TcpStream, peer: SocketAddr) {
+        if std::mem::take(&mut self.starved) {
+            tracing::info!("accepting connections again");
+        }
         let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
             self.refuse(stream, peer);
             return;
@@ -111,19 +137,4 @@ impl Acceptor {
 /// Waits until it is time to stop; a sender that is gone says so too.
 async fn told(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
-}
-
-/// A connection that failed before it was accepted is its peer's affair; a lack of files or memory is
-/// ours, and passes.
-async fn rest(error: &io::Error) {
-    match error.kind() {
-        io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::Interrupted
-        | io::ErrorKind::WouldBlock => tracing::debug!(%error, "a connection ended before it was accepted"),
-        _ => {
-            tracing::warn!(%error, "cannot accept connections; trying again");
-            tokio::time::sleep(REST).await;
-        }
-    }
 }
