@@ -42,6 +42,37 @@ pub use refuse::refuse;
 /// When `shutdown` completes the connection reads no further, finishes what is in flight within
 /// [`ConnectionConfig::drain_deadline`], tells the client to come back, and ends.
 ///
+/// ```
+/// use std::sync::Arc;
+///
+/// use chat_core::Engine;
+/// use chat_proto::server::{ConnectionConfig, serve};
+/// use tokio::net::TcpListener;
+/// use tokio::sync::watch;
+/// use tokio::task::JoinSet;
+///
+/// /// Accepts until `stop` is true, then waits for the connections that there are.
+/// async fn run(listener: TcpListener, engine: Engine, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+///     let config = Arc::new(ConnectionConfig::default());
+///     let mut connections = JoinSet::new();
+///     loop {
+///         let accepted = tokio::select! {
+///             biased;
+///             _ = stop.wait_for(|stop| *stop) => break,
+///             Some(_) = connections.join_next() => continue,
+///             accepted = listener.accept() => accepted,
+///         };
+///         let (stream, _) = accepted?;
+///         stream.set_nodelay(true)?;
+///         let mut stop = stop.clone();
+///         let shutdown = async move { drop(stop.wait_for(|stop| *stop).await) };
+///         connections.spawn(serve(stream, engine.clone(), Arc::clone(&config), shutdown));
+///     }
+///     while connections.join_next().await.is_some() {}
+///     Ok(())
+/// }
+/// ```
+///
 /// # Cancel safety
 /// Dropping the future ends the connection and its session at once. Sends that were begun may still
 /// be committed.

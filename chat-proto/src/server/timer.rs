@@ -30,20 +30,22 @@ pub(super) enum Due {
 impl Timer {
     /// A timer that ticks.
     pub(super) fn new(tick: Duration) -> Self {
-        let next_tick = Instant::now() + tick;
+        // A tick without length would be due for ever.
+        let tick = tick.max(Duration::from_millis(1));
+        let next_tick = after(tick);
         Self { sleep: Box::pin(sleep_until(next_tick)), tick, next_tick, write: None, stage: None }
     }
 
     /// Sets the deadline of the stage of the connection.
     pub(super) fn stage(&mut self, within: Option<Duration>) {
-        self.stage = within.map(|within| Instant::now() + within);
+        self.stage = within.map(after);
         self.rearm();
     }
 
     /// The peer takes nothing: from now on, if it took something until now.
     pub(super) fn write_blocked(&mut self, within: Duration) {
         if self.write.is_none() {
-            self.write = Some(Instant::now() + within);
+            self.write = Some(after(within));
             self.rearm();
         }
     }
@@ -65,7 +67,7 @@ impl Timer {
             } else if self.write.take_if(|at| *at <= now).is_some() {
                 Some(Due::Write)
             } else if self.next_tick <= now {
-                self.next_tick = now + self.tick;
+                self.next_tick = after(self.tick);
                 Some(Due::Tick)
             } else {
                 None
@@ -82,5 +84,52 @@ impl Timer {
         if self.sleep.is_elapsed() || next < self.sleep.deadline() {
             self.sleep.as_mut().reset(next);
         }
+    }
+}
+
+/// A span that no clock can hold never ends.
+fn after(span: Duration) -> Instant {
+    const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    let now = Instant::now();
+    now.checked_add(span.min(NEVER)).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn everything_is_due_in_its_time_and_once() {
+        let begun = Instant::now();
+        let mut timer = Timer::new(Duration::from_secs(10));
+        timer.stage(Some(Duration::from_secs(25)));
+        timer.write_blocked(Duration::from_secs(4));
+        timer.write_blocked(Duration::from_secs(400));
+        let mut heard = Vec::new();
+        for _ in 0..5 {
+            let due = poll_fn(|cx| timer.poll_due(cx)).await;
+            heard.push((begun.elapsed().as_secs(), due));
+        }
+        let expected = [(4, Due::Write), (10, Due::Tick), (20, Due::Tick), (25, Due::Stage), (30, Due::Tick)];
+        assert_eq!(heard, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_progressed_in_time_is_not_due() {
+        let begun = Instant::now();
+        let mut timer = Timer::new(Duration::from_secs(10));
+        timer.write_blocked(Duration::from_secs(4));
+        timer.write_progressed();
+        assert_eq!(poll_fn(|cx| timer.poll_due(cx)).await, Due::Tick);
+        assert_eq!(begun.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn spans_without_sense_do_no_harm() {
+        let mut timer = Timer::new(Duration::ZERO);
+        timer.stage(Some(Duration::MAX));
+        assert_eq!(poll_fn(|cx| timer.poll_due(cx)).await, Due::Tick);
     }
 }

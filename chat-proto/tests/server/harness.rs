@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use chat_core::memory::MemoryStore;
+use chat_core::store::Store;
 use chat_core::{
     AccountName, BlockingInline, Body, ClientId, ConversationId, Credentials, Engine, EngineConfig, Epoch,
-    Error, Outgoing, Password, PasswordCost, Register, Send, Token,
+    Error, Outgoing, Password, PasswordCost, Register, Send, Seq, Token,
 };
 use chat_proto::frame;
 use chat_proto::message::{
@@ -40,6 +41,14 @@ impl Server {
         engine_config: impl FnOnce(&mut EngineConfig),
         connection_config: impl FnOnce(&mut ConnectionConfig),
     ) -> Self {
+        Self::over(MemoryStore::new(Epoch(1)), engine_config, connection_config).await
+    }
+
+    pub(crate) async fn over(
+        store: impl Store,
+        engine_config: impl FnOnce(&mut EngineConfig),
+        connection_config: impl FnOnce(&mut ConnectionConfig),
+    ) -> Self {
         let mut settings = EngineConfig::default();
         settings.password_cost = PasswordCost { memory_kib: 8, passes: 1 };
         settings.commands_per_second = 1_000_000;
@@ -47,8 +56,12 @@ impl Server {
         engine_config(&mut settings);
         let mut config = ConnectionConfig::default();
         connection_config(&mut config);
-        let builder = Engine::builder(MemoryStore::new(Epoch(1))).config(settings).blocking(BlockingInline);
-        let engine = builder.start().await.expect("an engine");
+        let engine = Engine::builder(store)
+            .config(settings)
+            .blocking(BlockingInline)
+            .start()
+            .await
+            .expect("an engine");
         Self { engine, config: Arc::new(config), stop: watch::Sender::new(false) }
     }
 
@@ -247,12 +260,20 @@ pub(crate) fn direct(a: Identity, b: Identity) -> ConversationId {
 }
 
 pub(crate) fn text(number: u64, conversation: ConversationId, text: impl Into<String>) -> Request {
+    message(number, conversation, text.into(), None)
+}
+
+pub(crate) fn reply(number: u64, conversation: ConversationId, to: Seq) -> Request {
+    message(number, conversation, "a reply".into(), Some(to))
+}
+
+fn message(number: u64, conversation: ConversationId, text: String, reply_to: Option<Seq>) -> Request {
     let mut client_id = [0x77; 16];
     client_id[..8].copy_from_slice(&number.to_be_bytes());
     Request::Send(Send {
         client_id: ClientId(client_id),
         conversation,
-        message: Outgoing::Message { body: Body::Text(text.into()), reply_to: None },
+        message: Outgoing::Message { body: Body::Text(text), reply_to },
         read_up_to: None,
     })
 }

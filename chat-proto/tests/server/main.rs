@@ -6,3 +6,4 @@ mod hostile;
 mod lifetime;
 mod order;
 mod pressure;
+mod slow_store;

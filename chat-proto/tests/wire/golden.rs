@@ -117,3 +117,13 @@ fn malformed_requests_name_the_field_and_the_request() {
         }
     }
 }
+
+#[test]
+fn the_cause_of_an_error_does_not_reach_the_wire() {
+    let cause = std::io::Error::other("duplicate entry 'ada' for key accounts.name");
+    let error = chat_core::Error::new(chat_core::ErrorKind::Unavailable, "try later").with_source(cause);
+    let mut bytes = BytesMut::new();
+    ServerFrame::Reply { request_id: 1, reply: Err(error) }.encode(&mut bytes);
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(text.contains("try later") && !text.contains("accounts"), "{text}");
+}
