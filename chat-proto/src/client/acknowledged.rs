@@ -6,16 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chat_core::{ConversationId, Entry, Epoch, Seq, UserId};
 use tokio::sync::Notify;
 
-/// So many entries are not left unacknowledged until the next regular acknowledgement.
-const ENOUGH_ENTRIES: usize = 100;
-
 /// Shared by the application's half, which hands entries over, and the connection task, which tells
 /// the server.
 #[derive(Debug)]
 pub(super) struct Acknowledged {
     /// Guards the cursors and what of them is untold; held for a few map operations.
     state: Mutex<State>,
-    /// Wakes the connection task when there is something to tell, and when it should not wait longer.
+    /// Wakes the connection task when there is something to tell.
     news: Notify,
 }
 
@@ -25,7 +22,6 @@ struct State {
     epoch: Option<Epoch>,
     cursors: BTreeMap<ConversationId, Seq>,
     untold: BTreeSet<ConversationId>,
-    untold_entries: usize,
 }
 
 impl Acknowledged {
@@ -53,11 +49,10 @@ impl Acknowledged {
         if state.user == Some(entry.sender) {
             return;
         }
-        state.untold.insert(conversation);
-        state.untold_entries += 1;
-        if state.untold_entries == 1 || state.untold_entries == ENOUGH_ENTRIES {
+        if state.untold.is_empty() {
             self.news.notify_one();
         }
+        state.untold.insert(conversation);
     }
 
     pub(super) fn passed(&self, conversation: ConversationId, upto: Seq) {
@@ -77,17 +72,12 @@ impl Acknowledged {
         self.state().epoch
     }
 
-    /// Waits until there is something to tell that was not there before, or much of it.
+    /// Waits until there is something to tell that was not there before.
     ///
     /// # Cancel safety
     /// A wake-up that nobody took stays for the next call.
     pub(super) async fn news(&self) {
         self.news.notified().await;
-    }
-
-    /// Whether there is so much to tell that it should not wait.
-    pub(super) fn is_urgent(&self) -> bool {
-        self.state().untold_entries >= ENOUGH_ENTRIES
     }
 
     /// Takes up to so many positions that the server was not told yet.
@@ -101,9 +91,6 @@ impl Acknowledged {
                 taken.push((conversation, *seq));
             }
         }
-        if state.untold.is_empty() {
-            state.untold_entries = 0;
-        }
         taken
     }
 
@@ -111,7 +98,6 @@ impl Acknowledged {
     pub(super) fn untold(&self, positions: &[(ConversationId, Seq)]) {
         let mut state = self.state();
         state.untold.extend(positions.iter().map(|(conversation, _)| *conversation));
-        state.untold_entries += positions.len();
         self.news.notify_one();
     }
 

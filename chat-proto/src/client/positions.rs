@@ -338,3 +338,6 @@ fn readable(state: &ConversationState) -> bool {
 fn ends(entries: &[Entry]) -> Option<(Seq, Seq)> {
     Some((entries.first()?.seq, entries.last()?.seq))
 }
+
+#[cfg(test)]
+mod tests;

@@ -176,7 +176,7 @@ impl Requests {
         if let Err(error) = &answer
             && is_momentary(error.kind())
             && entry.line != LineOf::Entering
-            && !matches!(entry.asker, Asker::Nobody)
+            && !matches!(entry.asker, Asker::Nobody | Asker::Acknowledgement)
         {
             let again = now + error.retry_delay().unwrap_or_else(|| wait(entry.tries));
             if again < entry.deadline {
@@ -355,7 +355,10 @@ pub(super) fn tell(asker: Asker, answer: Result<Reply, ClientError>) {
 }
 
 /// Refusals that say nothing about the request itself.
-fn is_momentary(kind: ErrorKind) -> bool {
+pub(super) fn is_momentary(kind: ErrorKind) -> bool {
     use ErrorKind::{OutcomeUnknown, Overloaded, RateLimited, Unavailable};
     matches!(kind, RateLimited | Overloaded | Unavailable | OutcomeUnknown)
 }
+
+#[cfg(test)]
+mod tests;

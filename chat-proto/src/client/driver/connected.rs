@@ -13,7 +13,7 @@ use super::super::error::ClientError;
 use super::super::event::ClientEvent;
 use super::super::link::{Break, Fit, Inbound, Link, Outbound};
 use super::super::positions::Contradiction;
-use super::super::requests::{Answered, Asker, Lateness, Stage, tell};
+use super::super::requests::{Answered, Asker, Lateness, Stage, is_momentary, tell};
 use super::{Driver, Verdict, verdict};
 use crate::frame::HANDSHAKE_FRAME_BYTES;
 use crate::message::{Identity, Limits, Push, Reply, Request, ServerFrame, Welcome};
@@ -131,7 +131,7 @@ impl Driver {
                 }
                 command = self.commands.recv(), if accepting => self.command(command),
                 () = self.deliveries.has_room() => self.deliveries.advance(),
-                () = self.acknowledged.news() => self.schedule_acknowledgement(),
+                () = self.acknowledged.news() => self.acknowledge_after(ACKNOWLEDGE_AFTER),
                 () = self.deliveries.unheard(), if !self.commanded => {}
                 () = &mut alarm => rings_at = now,
             }
@@ -199,11 +199,9 @@ impl Driver {
         }
     }
 
-    fn schedule_acknowledgement(&mut self) {
-        let now = Instant::now();
-        let soon = now + ACKNOWLEDGE_AFTER;
-        let at = if self.acknowledged.is_urgent() { now } else { self.acknowledge_at.unwrap_or(soon) };
-        self.acknowledge_at = Some(at);
+    /// Tells the server what was delivered after this time, or earlier if that was intended.
+    fn acknowledge_after(&mut self, delay: Duration) {
+        self.acknowledge_at.get_or_insert(Instant::now() + delay);
     }
 
     /// Puts requests into frames, as many as may be in flight.
@@ -268,8 +266,12 @@ impl Driver {
         match asker {
             Asker::Keepalive => pace.asked = false,
             Asker::Acknowledgement => {
-                if let Err(error) = answer {
+                if let (Err(error), Request::MarkDelivered(positions)) = (answer, request) {
                     tracing::debug!(%error, "an acknowledgement was refused");
+                    if is_momentary(error.kind()) {
+                        self.acknowledged.untold(&positions);
+                        self.acknowledge_after(error.retry_delay().unwrap_or(ACKNOWLEDGE_AFTER));
+                    }
                 }
             }
             Asker::CatchUp(question) => {
