@@ -84,7 +84,11 @@ pub(super) async fn sit(
                 }
                 line = terminal.begin_line(seat.prompt());
             }
-            () = seat.autosave.due() => seat.chat.profile.save()?,
+            () = seat.autosave.due() => {
+                if let Err(failure) = seat.chat.profile.save() {
+                    terminal.say(failure.to_string());
+                }
+            }
             event = events.next() => {
                 let failure = match event {
                     Some(ClientEvent::Ended(reason)) => seat.chat.ended(reason),
@@ -169,10 +173,14 @@ impl Seat<'_> {
             command,
             Command::Send { .. } | Command::Edit { .. } | Command::Recall { .. } | Command::React { .. }
         );
+        let mut output = Output::held();
+        let result = commands::carry_out(&mut self.chat, &mut output, command).await;
+        let text = output.into_text();
         // What one writes arrives as an entry like everyone else's; a receipt beside it says nothing new.
-        let mut output =
-            if writes { Output::to(std::io::sink()) } else { Output::to(self.terminal.printer()) };
-        commands::carry_out(&mut self.chat, &mut output, command).await
+        if !writes && !text.is_empty() {
+            self.terminal.say(text);
+        }
+        result
     }
 
     async fn switch(&mut self, address: Address) -> Result<(), Failure> {
@@ -180,7 +188,7 @@ impl Seat<'_> {
         let history = Command::History { to: address.clone(), limit: SHOWN_ON_SWITCH, before: None };
         self.run(history).await?;
         let read = Command::Read { to: address.clone(), up_to: None };
-        commands::carry_out(&mut self.chat, &mut Output::to(std::io::sink()), read).await?;
+        commands::carry_out(&mut self.chat, &mut Output::held(), read).await?;
         self.current = Some((address, conversation));
         Ok(())
     }
@@ -188,8 +196,10 @@ impl Seat<'_> {
     async fn change_password(&mut self) -> Result<(), Failure> {
         let Some(current) = self.terminal.password("Current password: ").await else { return Ok(()) };
         let Some(new) = dialogue::choose_password(self.terminal).await else { return Ok(()) };
-        let mut output = Output::to(self.terminal.printer());
-        account::change_password(&self.chat, &mut output, current, new).await
+        let mut output = Output::held();
+        account::change_password(&self.chat, &mut output, current, new).await?;
+        self.terminal.say(output.into_text());
+        Ok(())
     }
 
     fn help(&self) {
