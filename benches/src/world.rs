@@ -13,6 +13,7 @@ pub fn config() -> EngineConfig {
     let mut config = EngineConfig::default();
     config.password_cost = PasswordCost { memory_kib: 8, passes: 1 };
     config.commands_per_second = 0;
+    config.reads_per_second = 0;
     config.presence_debounce = Duration::ZERO;
     config
 }

@@ -159,6 +159,7 @@ impl Engine {
         let inner = &self.core.inner;
         for session in inner.hub.all_sessions() {
             session.end(crate::EndReason::ShuttingDown);
+            inner.release_slot(&session);
         }
         inner.committers.close();
         let mut tasks = std::mem::take(&mut *self.core.tasks.lock().unwrap_or_else(PoisonError::into_inner));

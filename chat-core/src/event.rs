@@ -64,6 +64,18 @@ pub enum Ephemeral {
     },
 }
 
+impl Ephemeral {
+    /// Whom it is about.
+    pub const fn user(&self) -> UserId {
+        match self {
+            Self::Presence { user, .. }
+            | Self::Typing { user, .. }
+            | Self::Read { user, .. }
+            | Self::Delivered { user, .. } => *user,
+        }
+    }
+}
+
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -1,3 +1,5 @@
-//! For authors of backends: the conformance suites that every backend passes.
+//! For authors of backends and for tests of what is built on them: conformance suites, and
+//! decorators that inject faults.
 
+pub mod faults;
 pub mod store;

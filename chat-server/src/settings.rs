@@ -211,10 +211,14 @@ pub struct Groups {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Rates {
-    /// Durable commands per second that a session may sustain. Default 100.
+    /// Durable commands per second that a session may sustain. 0 for no limit. Default 100.
     pub commands_per_second: u32,
     /// Durable commands that a session may save up for a burst. Default 500.
     pub commands_burst: u32,
+    /// Pages that a session may read per second; 0 for no limit. Default 200.
+    pub reads_per_second: u32,
+    /// Pages that a session may save up for a burst. Default 2,000.
+    pub reads_burst: u32,
 }
 
 /// Settings of sessions.

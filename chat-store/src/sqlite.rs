@@ -27,12 +27,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
 use async_trait::async_trait;
-use chat_core::store::{
-    Batch, History, JournalPage, JournalPosition, Once, Outcome, Range, Store, StoreError, Stored,
-};
+use chat_core::store::{Batch, JournalPage, JournalPosition, Once, Outcome, Store, StoreError, Stored};
 use chat_core::{
-    Account, AccountName, ConversationId, Device, Entry, Epoch, GroupId, Handle, Head, Member, Seq, Standing,
-    TokenHash, UserId,
+    Account, AccountName, ConversationId, Device, Entry, Epoch, GroupId, Handle, Head, History, Member,
+    Range, Seq, Standing, TokenHash, UserId,
 };
 use tokio::sync::oneshot;
 

@@ -36,7 +36,10 @@ impl Server {
             return Err("build the server first: cargo build --release -p chat-server".into());
         }
         let settings = folder.join("measure.toml");
-        std::fs::write(&settings, "log = \"warn\"\n[rates]\ncommands_per_second = 0\n")?;
+        std::fs::write(
+            &settings,
+            "log = \"warn\"\n[rates]\ncommands_per_second = 0\nreads_per_second = 0\n",
+        )?;
         let mut child = Command::new(program)
             .arg("--config")
             .arg(&settings)

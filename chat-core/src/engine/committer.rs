@@ -10,9 +10,10 @@
 //! conversation always goes to the same committer of a node; several committers write in parallel
 //! where the store gains from it.
 
+mod decide;
 mod queue;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,13 +25,13 @@ pub(crate) use queue::{Queue, Reply, Submission, Work};
 
 use super::Inner;
 use super::hub::{cut, stable_hash};
-use super::rules::{self, Place, Rules, Wish};
+use super::rules::{Place, Rules, Wish};
 use crate::bus::{Message, Payload, Topic};
 use crate::store::{
     Append, Batch, Digest, Item, Once, Outcome, Placed, StandingChange, StoreError, StoreErrorKind, Write,
     WriterId,
 };
-use crate::{ConversationId, Entry, Error, ErrorKind, Timestamp, UserId};
+use crate::{ConversationId, Entry, Error, ErrorKind};
 
 /// A send on its way: everything about it that does not change, and what it wants to do.
 pub(crate) struct SendWork {
@@ -74,6 +75,11 @@ impl Committers {
         let queue = &self.queues[(stable_hash(&conversation.key()) % self.queues.len() as u64) as usize];
         queue.push(Submission { work, deadline: Instant::now() + self.deadline, reply })?;
         Ok(outcome)
+    }
+
+    /// Whether no more work is taken.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.queues.iter().any(|queue| queue.is_closed())
     }
 
     /// Takes no more work; what waits is still written.
@@ -123,111 +129,13 @@ impl Committer {
         } else {
             submissions.extend(self.queue.take(rows.saturating_sub(submissions.len()), bytes));
         }
-        let now = Instant::now();
-        let (items, pending): (Vec<_>, Vec<_>) = self.decide(submissions, now).await.into_iter().unzip();
+        let (items, pending): (Vec<_>, Vec<_>) = self.decide(submissions).await.into_iter().unzip();
         if items.is_empty() {
             return true;
         }
         let batch = Batch { writer: self.writer, number: 0, now: self.inner.environment.clock.now(), items };
         self.commit(batch, pending).await;
         true
-    }
-
-    /// Makes items of what was gathered. Sends that are refused are answered here: with the receipt
-    /// they got the first time, when they are repetitions.
-    async fn decide(&self, submissions: Vec<Submission>, now: Instant) -> Vec<(Item, Pending)> {
-        let mut decided = Vec::with_capacity(submissions.len());
-        let mut refused = Vec::new();
-        let wall = self.inner.environment.clock.now();
-        let known = match self.load_rules(&submissions, wall).await {
-            Ok(known) => known,
-            Err(error) => {
-                for submission in submissions {
-                    let _ = submission.reply.send(Err(store_error(&error)));
-                }
-                return Vec::new();
-            }
-        };
-        for submission in submissions {
-            let Submission { work, deadline, reply } = submission;
-            if deadline <= now {
-                let late = Error::new(ErrorKind::Overloaded, "too much waits to be stored");
-                let _ = reply.send(Err(late.retry_after(Duration::from_secs(1))));
-                continue;
-            }
-            match work {
-                Work::Item(item) => {
-                    decided.push((*item, Pending { deadline, reply: Some(reply), send: None }));
-                }
-                Work::Send(send) => {
-                    let key = (send.append.conversation, send.append.sender);
-                    let rules = known.get(&key).cloned().or_else(|| self.inner.rules.find(key.0, key.1));
-                    let allowed = rules.ok_or_else(Error::not_allowed).and_then(|rules| {
-                        let policy = self.inner.config.writing;
-                        rules::decide(&rules, send.wish, key.1, policy, wall).map(|()| rules)
-                    });
-                    match allowed {
-                        Ok(rules) => {
-                            let item = send.item(&rules);
-                            let send = Some((send, rules));
-                            decided.push((item, Pending { deadline, reply: Some(reply), send }));
-                        }
-                        Err(error) => refused.push((send, reply, error)),
-                    }
-                }
-            }
-        }
-        if !refused.is_empty() {
-            self.answer_refused(refused).await;
-        }
-        decided
-    }
-
-    async fn load_rules(
-        &self,
-        submissions: &[Submission],
-        wall: Timestamp,
-    ) -> Result<BTreeMap<(ConversationId, UserId), Rules>, StoreError> {
-        let mut missing = Vec::new();
-        for submission in submissions {
-            if let Work::Send(send) = &submission.work {
-                let key = (send.append.conversation, send.append.sender);
-                // The lock finds a permission that no longer holds; nothing finds such a refusal, so
-                // that one is made only on what was just read.
-                let permitted = self.inner.rules.find(key.0, key.1).is_some_and(|rules| {
-                    rules::decide(&rules, send.wish, key.1, self.inner.config.writing, wall).is_ok()
-                });
-                if !permitted {
-                    missing.push(key);
-                }
-            }
-        }
-        missing.sort_unstable();
-        missing.dedup();
-        let mut known = BTreeMap::new();
-        if !missing.is_empty() {
-            let loaded = rules::load(&*self.inner.store, &missing).await?;
-            for (key, rules) in missing.into_iter().zip(loaded) {
-                if let Some(rules) = rules {
-                    self.inner.rules.insert(key.0, key.1, rules.clone());
-                    known.insert(key, rules);
-                }
-            }
-        }
-        Ok(known)
-    }
-
-    async fn answer_refused(&self, refused: Vec<(Box<SendWork>, Reply, Error)>) {
-        let keys: Vec<_> = refused.iter().map(|(send, ..)| send.once).collect();
-        let recorded = self.inner.store.recorded(&keys).await;
-        let mut recorded = recorded.unwrap_or_default().into_iter();
-        for (send, reply, error) in refused {
-            let _ = reply.send(match recorded.next().flatten() {
-                Some(stored) if stored.digest == send.digest => Ok(Outcome::Duplicate(stored)),
-                Some(_) => Ok(Outcome::Conflict),
-                None => Err(error),
-            });
-        }
     }
 
     async fn commit(&mut self, mut batch: Batch, mut pending: Vec<Pending>) {
@@ -238,7 +146,14 @@ impl Committer {
             batch.number = self.number;
             let result = self.commit_once(&batch, &mut pending).await;
             match result {
-                Ok(outcomes) => return self.settle(batch, pending, outcomes, ambiguous),
+                Ok(outcomes) => {
+                    let touched = ambiguous.then(|| touched(&batch));
+                    self.settle(batch, pending, outcomes);
+                    if let Some(touched) = touched {
+                        self.note_heads(&touched).await;
+                    }
+                    return;
+                }
                 Err(error) if error.kind() == StoreErrorKind::Ambiguous => {
                     // Only running it again under the head locks tells what became of it.
                     tracing::warn!(%error, "a commit's outcome is unknown; running it again");
@@ -260,6 +175,23 @@ impl Committer {
                 return;
             }
             self.wait(delay, &mut pending).await;
+            delay = (delay * 2).min(Duration::from_secs(1));
+        }
+    }
+
+    /// What an attempt wrote whose answer was lost, its repetition does not report: whoever listens
+    /// is told of it by the heads.
+    async fn note_heads(&self, touched: &[ConversationId]) {
+        let (store, nobody) = (&self.inner.store, &mut Vec::new());
+        let mut delay = Duration::from_millis(20);
+        while !self.queue.is_closed() {
+            match self.reading(nobody, store.heads(touched)).await {
+                Ok(heads) => {
+                    return heads.iter().for_each(|head| self.inner.hub.note(&head.conversation, head.seq));
+                }
+                Err(error) => tracing::warn!(%error, "heads cannot be read yet"),
+            }
+            self.wait(delay, &mut []).await;
             delay = (delay * 2).min(Duration::from_secs(1));
         }
     }
@@ -299,7 +231,7 @@ impl Committer {
     }
 
     /// Acknowledges, then releases what was committed to the gates and the bus.
-    fn settle(&mut self, batch: Batch, pending: Vec<Pending>, outcomes: Vec<Outcome>, ambiguous: bool) {
+    fn settle(&mut self, batch: Batch, pending: Vec<Pending>, outcomes: Vec<Outcome>) {
         let mut entries: BTreeMap<ConversationId, Vec<Entry>> = BTreeMap::new();
         for ((item, mut one), outcome) in batch.items.into_iter().zip(pending).zip(outcomes) {
             match &outcome {
@@ -309,18 +241,11 @@ impl Committer {
                     }
                     collect(&mut entries, &item, placed);
                 }
-                Outcome::Duplicate(stored) if ambiguous => {
-                    // Committed by an attempt that could not say so: nobody was told of it.
-                    if let Some((once, _)) = &item.once {
-                        self.inner.hub.note(&once.conversation, stored.seq);
-                    }
-                }
                 Outcome::Stale => {
-                    // An item that is no send goes back to whoever decided it, with its reply.
-                    if let Some((send, _)) = one.send.take() {
-                        if let Some(reply) = one.reply.take() {
-                            self.carry(send, one.deadline, reply);
-                        }
+                    if let Some((send, _)) = one.send.take()
+                        && let Some(reply) = one.reply.take()
+                    {
+                        self.carry(send, one.deadline, reply);
                         continue;
                     }
                 }
@@ -410,6 +335,12 @@ pub(crate) fn topics(conversation: ConversationId) -> impl Iterator<Item = Topic
         ConversationId::Inbox(user) => (Topic::User(user), None),
     };
     std::iter::once(first).chain(second)
+}
+
+/// Where a batch writes entries.
+fn touched(batch: &Batch) -> Vec<ConversationId> {
+    let all = batch.items.iter().flat_map(|item| item.append.iter().map(|append| append.conversation));
+    all.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn collect(entries: &mut BTreeMap<ConversationId, Vec<Entry>>, item: &Item, placed: &[Placed]) {

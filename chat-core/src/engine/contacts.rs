@@ -29,7 +29,7 @@ impl Session {
         peer: UserId,
         action: ContactAction,
     ) -> Result<Receipt, Error> {
-        self.admit()?;
+        self.alive()?;
         let user = self.user();
         let pair =
             Pair::new(user, peer).ok_or_else(|| Error::invalid("nobody is a contact of themselves"))?;
@@ -38,6 +38,9 @@ impl Session {
         }
         let once = inbox_once(client_id, user);
         let digest = digest(peer, &action);
+        if let Some(known) = self.admit_new(once, digest).await? {
+            return Ok(known.receipt());
+        }
         let settled = self.core().settle(once, digest, || self.decide_contact(pair, peer, &action)).await?;
         Ok(settled.receipt())
     }
@@ -48,7 +51,7 @@ impl Session {
     /// # Errors
     /// As all commands.
     pub async fn contacts(&self, after: Option<UserId>, limit: usize) -> Result<Vec<Contact>, Error> {
-        self.alive()?;
+        self.admit_read()?;
         let limit = limit.clamp(1, CONTACTS_LIMIT);
         let mut rows: Vec<(UserId, Member)> = self.bonds().await?;
         rows.retain(|(peer, _)| after.is_none_or(|after| *peer > after));

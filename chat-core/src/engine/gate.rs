@@ -153,14 +153,22 @@ impl Gate {
         state.listeners.is_empty()
     }
 
-    /// Removes all sessions of a user, or all there are; whether nobody is left.
-    pub(crate) fn detach_user(&self, user: Option<UserId>) -> bool {
+    /// Removes all sessions of a user, or all there are, and returns them.
+    pub(crate) fn detach_user(&self, user: Option<UserId>) -> Vec<Arc<Outbox>> {
         let mut state = self.lock();
-        match user {
-            Some(user) => Arc::make_mut(&mut state.listeners).retain(|listener| listener.user != user),
-            None => state.listeners = Arc::default(),
+        let leaves = |listener: &Arc<Outbox>| user.is_none_or(|user| listener.user == user);
+        if !state.listeners.iter().any(leaves) {
+            return Vec::new();
         }
-        state.listeners.is_empty()
+        let listeners = std::mem::take(Arc::make_mut(&mut state.listeners));
+        let (removed, remaining) = listeners.into_iter().partition(leaves);
+        state.listeners = Arc::new(remaining);
+        removed
+    }
+
+    /// Whether nobody listens.
+    pub(crate) fn is_deserted(&self) -> bool {
+        self.lock().listeners.is_empty()
     }
 
     /// Who listens at present.
@@ -371,6 +379,7 @@ mod tests {
         gate.attach(&outbox(1));
         gate.attach(&outbox(2));
         assert!(!gate.detach(1));
-        assert!(gate.detach_user(UserId::new(2).ok()));
+        assert_eq!(gate.detach_user(UserId::new(2).ok()).len(), 1);
+        assert!(gate.is_deserted());
     }
 }

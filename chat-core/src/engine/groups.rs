@@ -28,7 +28,7 @@ impl Session {
     /// [`ErrorKind::Taken`] for a handle that belongs to another group, [`ErrorKind::NotAllowed`]
     /// when one of the members is nobody whom the creator may write to.
     pub async fn create_group(&self, command: CreateGroup) -> Result<GroupCreated, Error> {
-        self.admit()?;
+        self.alive()?;
         check_profile(&command.profile)?;
         let (core, user) = (self.core(), self.user());
         let mut members = command.members.clone();
@@ -42,8 +42,12 @@ impl Session {
         let group = GroupId::from_random(core.environment.random.number());
         let once = inbox_once(command.client_id, user);
         let digest = creation_digest(&command);
-        let settled =
-            core.settle(once, digest, || self.decide_creation(group, &command.profile, &members)).await?;
+        let settled = match self.admit_new(once, digest).await? {
+            Some(known) => known,
+            None => {
+                core.settle(once, digest, || self.decide_creation(group, &command.profile, &members)).await?
+            }
+        };
         let receipt = settled.receipt();
         let created = match &settled {
             Settled::Now(_) => Some(group),
@@ -89,7 +93,7 @@ impl Session {
         group: GroupId,
         action: GroupAction,
     ) -> Result<Receipt, Error> {
-        self.admit()?;
+        self.alive()?;
         if let GroupAction::ChangeProfile(profile) = &action {
             check_profile(profile)?;
         }
@@ -100,6 +104,9 @@ impl Session {
             Once { client_id, sender: user, conversation: ConversationId::Group(group) }
         };
         let digest = action_digest(group, &action);
+        if let Some(known) = self.admit_new(once, digest).await? {
+            return Ok(known.receipt());
+        }
         let settled = self.core().settle(once, digest, || self.decide_action(group, &action)).await?;
         Ok(settled.receipt())
     }
@@ -116,7 +123,7 @@ impl Session {
         after: Option<(Seq, UserId)>,
         limit: usize,
     ) -> Result<Vec<GroupMember>, Error> {
-        self.alive()?;
+        self.admit_read()?;
         let at = ConversationId::Group(group);
         let own = self.member(at).await?;
         let allowed = match standing {
@@ -193,6 +200,10 @@ impl Session {
         let group = group.ok_or_else(Error::not_allowed)?;
         let rows = core.store.members(&[(at, user)]).await.map_err(|error| store_error(&error))?;
         let own = rows.into_iter().next().flatten().unwrap_or_else(|| Member::blank(at, user));
+        // Before anything else is looked at: what is wrong with it would tell that the group exists.
+        if !own.standing.is_member() && !decide::is_for_outsiders(action) {
+            return Err(Error::not_allowed());
+        }
         let targets = match action {
             GroupAction::Add(users) => {
                 let mut users = users.clone();

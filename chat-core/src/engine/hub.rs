@@ -37,6 +37,9 @@ pub(crate) struct Hub {
     /// Users who have entered a group and whose sessions are to listen to it.
     entered: Mutex<BTreeSet<(UserId, GroupId)>>,
     pub(crate) entered_wake: Notify,
+    /// Conversations whose gates were closed, and whose topics may be of no use any more.
+    closed: Mutex<BTreeSet<ConversationId>>,
+    pub(crate) closed_wake: Notify,
 }
 
 /// A user with sessions on this node.
@@ -44,6 +47,8 @@ pub(crate) struct Hub {
 struct LocalUser {
     sessions: Vec<Arc<Outbox>>,
     contacts: BTreeSet<UserId>,
+    /// Whom this user has blocked.
+    blocked: BTreeSet<UserId>,
 }
 
 impl Hub {
@@ -58,6 +63,8 @@ impl Hub {
             holes_wake: Notify::new(),
             entered: Mutex::default(),
             entered_wake: Notify::new(),
+            closed: Mutex::default(),
+            closed_wake: Notify::new(),
         }
     }
 
@@ -70,7 +77,7 @@ impl Hub {
     }
 
     /// Removes a session from its user and from every gate; whether it was the user's last here.
-    pub(crate) fn remove_session(&self, outbox: &Outbox) -> Removed {
+    pub(crate) fn remove_session(&self, outbox: &Outbox) -> bool {
         let last_of_user = {
             let mut users = self.user_shard(outbox.user);
             match users.get_mut(&outbox.user) {
@@ -85,13 +92,10 @@ impl Hub {
                 None => false,
             }
         };
-        let mut closed = Vec::new();
         for conversation in outbox.take_attached() {
-            if self.close_if(&conversation, |gate| gate.detach(outbox.session)) {
-                closed.push(conversation);
-            }
+            self.close_if(&conversation, |gate| gate.detach(outbox.session));
         }
-        Removed { last_of_user, closed }
+        last_of_user
     }
 
     /// The sessions of a user on this node.
@@ -115,10 +119,28 @@ impl Hub {
         self.user_shard(user).contains_key(&user)
     }
 
-    /// Adds to a user's contacts, for presence. What notices have added meanwhile stays.
-    pub(crate) fn add_contacts(&self, user: UserId, contacts: BTreeSet<UserId>) {
+    /// Adds to a user's contacts, for presence, and to those whom the user has blocked. What notices
+    /// have added meanwhile stays.
+    pub(crate) fn add_bonds(&self, user: UserId, contacts: BTreeSet<UserId>, blocked: BTreeSet<UserId>) {
         if let Some(local) = self.user_shard(user).get_mut(&user) {
             local.contacts.extend(contacts);
+            local.blocked.extend(blocked);
+        }
+    }
+
+    /// Whether a user with sessions here has blocked another.
+    pub(crate) fn has_blocked(&self, user: UserId, other: UserId) -> bool {
+        self.user_shard(user).get(&user).is_some_and(|local| local.blocked.contains(&other))
+    }
+
+    /// Whether nothing ephemeral passes between the two of a direct conversation: known to a node
+    /// that has sessions of the one who blocked.
+    fn is_cut(&self, conversation: &ConversationId) -> bool {
+        match conversation {
+            ConversationId::Direct(pair) => {
+                self.has_blocked(pair.low(), pair.high()) || self.has_blocked(pair.high(), pair.low())
+            }
+            _ => false,
         }
     }
 
@@ -139,8 +161,10 @@ impl Hub {
     /// Queues an ephemeral event for all who listen to a conversation, but one session.
     pub(crate) fn tell(&self, conversation: &ConversationId, ephemeral: Ephemeral, except: Option<u64>) {
         if let Some(gate) = self.gate(conversation) {
+            let only = self.is_cut(conversation).then(|| ephemeral.user());
             for listener in gate.listeners().iter() {
-                if Some(listener.session) != except {
+                let concerned = only.is_none_or(|user| user == listener.user);
+                if concerned && Some(listener.session) != except && !listener.is_held(conversation) {
                     listener.push_ephemeral(ephemeral);
                 }
             }
@@ -161,11 +185,15 @@ impl Hub {
             let gate = gates.entry(conversation).or_insert_with(|| Arc::new(Gate::new(conversation, None)));
             gate.attach(outbox)
         };
-        if outbox.ended().is_some() && outbox.forget(&conversation) {
-            // It ended meanwhile and had left its gates before this one knew it.
-            self.close_if(&conversation, |gate| gate.detach(outbox.session));
-        }
+        self.detach_ended(&conversation, outbox);
         known
+    }
+
+    /// A session that ended meanwhile may have left its gates before this one knew it.
+    fn detach_ended(&self, conversation: &ConversationId, outbox: &Outbox) {
+        if outbox.ended().is_some() && outbox.forget(conversation) {
+            self.close_if(conversation, |gate| gate.detach(outbox.session));
+        }
     }
 
     /// Tells a gate where a session begins that was attached before its position was known.
@@ -229,6 +257,11 @@ impl Hub {
         std::mem::take(&mut *lock(&self.entered))
     }
 
+    /// Takes the conversations whose gates were closed.
+    pub(crate) fn take_closed(&self) -> BTreeSet<ConversationId> {
+        std::mem::take(&mut *lock(&self.closed))
+    }
+
     /// Runs one turn that was left to the fan-out tasks; whether there was one.
     pub(crate) async fn run_turn(&self) -> bool {
         let Some(gate) = lock(&self.turns).pop_front() else { return false };
@@ -242,6 +275,10 @@ impl Hub {
                 }
             }
             self.after(&gate, &step);
+        }
+        // Whoever offered what was released has gone on, and does not look whether that was all.
+        if gate.missing().is_some() {
+            self.report_hole(gate.conversation);
         }
         true
     }
@@ -281,11 +318,13 @@ impl Hub {
         };
         match gate.conversation {
             ConversationId::Direct(_) => {}
-            ConversationId::Group(_) => {
+            ConversationId::Group(group) => {
                 // Chunks are cut so that such an entry is the last of its chunk.
                 let leaver = chunk.entries().last().and_then(leaver);
                 if let Some(leaver) = leaver {
-                    self.remove_listeners(gate, leaver);
+                    let removed = self.remove_listeners(gate, leaver);
+                    // The notice that a leaver came back may have been here before this entry.
+                    self.look_again(group, &removed);
                 }
             }
             ConversationId::Inbox(user) => {
@@ -302,10 +341,8 @@ impl Hub {
         match gate.conversation {
             ConversationId::Direct(_) => {}
             ConversationId::Group(group) => {
-                let listeners = gate.listeners();
-                self.remove_listeners(gate, Leaver::Everyone);
-                lock(&self.entered).extend(listeners.iter().map(|listener| (listener.user, group)));
-                self.entered_wake.notify_one();
+                let removed = self.remove_listeners(gate, Leaver::Everyone);
+                self.look_again(group, &removed);
             }
             ConversationId::Inbox(user) => {
                 self.sessions(user).iter().for_each(|session| session.end(EndReason::Reset));
@@ -313,23 +350,39 @@ impl Hub {
         }
     }
 
-    fn remove_listeners(&self, gate: &Gate, leaver: Leaver) {
+    fn remove_listeners(&self, gate: &Gate, leaver: Leaver) -> Vec<Arc<Outbox>> {
         let user = match leaver {
             Leaver::Everyone => None,
             Leaver::User(user) => Some(user),
         };
-        for listener in gate.listeners().iter() {
-            if user.is_none_or(|user| user == listener.user) {
-                listener.forget(&gate.conversation);
-            }
+        let mut removed = Vec::new();
+        self.close_if(&gate.conversation, |gate| {
+            removed = gate.detach_user(user);
+            gate.is_deserted()
+        });
+        for listener in &removed {
+            listener.forget(&gate.conversation);
         }
-        self.close_if(&gate.conversation, |gate| gate.detach_user(user));
+        removed
+    }
+
+    /// Has those who listen no more listen again, where they are members all the same.
+    fn look_again(&self, group: GroupId, removed: &[Arc<Outbox>]) {
+        if !removed.is_empty() {
+            lock(&self.entered).extend(removed.iter().map(|listener| (listener.user, group)));
+            self.entered_wake.notify_one();
+        }
     }
 
     /// What a notice in a user's inbox means to the user's sessions here. Whatever node wrote it and
     /// whether or not the bus brought it, this is where it takes effect.
     fn after_notice(&self, user: UserId, entry: &Entry) {
         match entry.decode_content() {
+            Ok(Content::Device { event: crate::DeviceEvent::LoggedOut, device, .. }) => {
+                for session in self.sessions(user).iter().filter(|session| session.device == device) {
+                    session.end(EndReason::LoggedOut);
+                }
+            }
             Ok(Content::Device { event, device, .. }) if event != crate::DeviceEvent::Added => {
                 for session in self.sessions(user).iter().filter(|session| session.device == device) {
                     session.end(EndReason::Device(event));
@@ -342,7 +395,12 @@ impl Hub {
                 if let Some(local) = self.user_shard(user).get_mut(&user) {
                     match event {
                         ContactEvent::Accepted => drop(local.contacts.insert(peer)),
-                        ContactEvent::Removed | ContactEvent::Blocked => drop(local.contacts.remove(&peer)),
+                        ContactEvent::Removed => drop(local.contacts.remove(&peer)),
+                        ContactEvent::Blocked => {
+                            local.contacts.remove(&peer);
+                            local.blocked.insert(peer);
+                        }
+                        ContactEvent::Unblocked => drop(local.blocked.remove(&peer)),
                         _ => {}
                     }
                 }
@@ -369,23 +427,29 @@ impl Hub {
         // chunk shows as a hole.
         let gate = {
             let mut gates = self.gate_shard(&conversation);
+            // Nobody else finds the gate before the sessions listen: what passes it is heard.
             let gate =
                 gates.entry(conversation).or_insert_with(|| Arc::new(Gate::new(conversation, Some(0))));
+            for session in &sessions {
+                session.remember(conversation);
+                gate.attach(session);
+            }
             Arc::clone(gate)
         };
         for session in &sessions {
-            self.attach(conversation, session);
+            self.detach_ended(&conversation, session);
         }
         Some(gate)
     }
 
-    fn close_if(&self, conversation: &ConversationId, is_last: impl FnOnce(&Gate) -> bool) -> bool {
+    fn close_if(&self, conversation: &ConversationId, is_last: impl FnOnce(&Gate) -> bool) {
         let mut gates = self.gate_shard(conversation);
-        let empty = gates.get(conversation).is_some_and(|gate| is_last(gate));
-        if empty {
+        if gates.get(conversation).is_some_and(|gate| is_last(gate)) {
             gates.remove(conversation);
+            drop(gates);
+            lock(&self.closed).insert(*conversation);
+            self.closed_wake.notify_one();
         }
-        empty
     }
 
     fn gate_shard(&self, of: &ConversationId) -> MutexGuard<'_, BTreeMap<ConversationId, Arc<Gate>>> {
@@ -395,14 +459,6 @@ impl Hub {
     fn user_shard(&self, user: UserId) -> MutexGuard<'_, BTreeMap<UserId, LocalUser>> {
         lock(&self.users[shard_of(&user.number().to_be_bytes())])
     }
-}
-
-/// What the end of a session leaves.
-pub(crate) struct Removed {
-    /// Whether its user has no other session here.
-    pub(crate) last_of_user: bool,
-    /// The conversations to which nobody here listens any more.
-    pub(crate) closed: Vec<ConversationId>,
 }
 
 /// Who is no longer a member after an entry.

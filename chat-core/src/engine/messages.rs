@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::committer::{SendWork, Work, store_error};
 use super::rules::Wish;
 use super::{Inner, Session, Settled, Verdict};
+use crate::bus::Topic;
 use crate::store::{Append, Digest, Once, Outcome, RedactTarget, SeqRef, Write};
 use crate::{
     Body, Content, ConversationId, Direction, Entry, Ephemeral, Error, ErrorKind, Outgoing, Range, Receipt,
@@ -119,11 +120,6 @@ impl Session {
                 ConversationId::Direct(pair) if pair.contains(user) => Ok(()),
                 _ => Err(Error::not_allowed()),
             };
-        }
-        if let ConversationId::Direct(_) = conversation
-            && self.core().rules.find(conversation, user).is_some_and(|rules| rules.is_blocked())
-        {
-            return Ok(());
         }
         self.core().tell(Ephemeral::Typing { conversation, user }, Some(self.shared.outbox.session));
         Ok(())
@@ -250,7 +246,11 @@ impl Inner {
     pub(super) fn tell(&self, ephemeral: Ephemeral, except: Option<u64>) {
         self.tell_here(ephemeral, except);
         if let (Some(bus), Some(conversation)) = (&self.bus, place(ephemeral)) {
+            let to_peer = |peer| !self.hub.has_blocked(ephemeral.user(), peer);
             for topic in super::committer::topics(conversation) {
+                if matches!(topic, Topic::User(peer) if !to_peer(peer)) {
+                    continue;
+                }
                 let payload = crate::bus::Payload::Ephemeral(ephemeral);
                 let message = crate::bus::Message { origin: self.origin.clone(), payload };
                 let _ = bus.publish(topic, message);

@@ -49,6 +49,9 @@ struct State {
     queue: VecDeque<Queued>,
     bytes: usize,
     behind: BTreeMap<ConversationId, Seq>,
+    /// Conversations of which nothing is told before it is certain that the user is a member, and
+    /// the last entry that came meanwhile.
+    held: BTreeMap<ConversationId, Seq>,
     everywhere: bool,
     ended: Option<EndReason>,
     end_told: bool,
@@ -78,7 +81,7 @@ impl Outbox {
     /// Queues entries, or marks their conversation as behind.
     pub(crate) fn push(&self, chunk: &Arc<Chunk>) {
         let mut state = self.lock();
-        if state.ended.is_some() || state.everywhere {
+        if state.ended.is_some() || state.hold(chunk.conversation(), chunk.last()) || state.everywhere {
             return;
         }
         if let Some(upto) = state.behind.get_mut(&chunk.conversation()) {
@@ -112,11 +115,35 @@ impl Outbox {
     /// Marks a conversation as behind up to a seq. What of it is queued is covered by the mark.
     pub(crate) fn push_behind(&self, conversation: ConversationId, upto: Seq) {
         let mut state = self.lock();
-        if state.ended.is_none() && !state.everywhere {
+        if state.ended.is_none() && !state.hold(conversation, upto) && !state.everywhere {
             self.mark(&mut state, conversation, upto);
             drop(state);
             self.waker.wake();
         }
+    }
+
+    /// Holds back what comes of a conversation from now on.
+    pub(crate) fn hold(&self, conversation: ConversationId) {
+        self.lock().held.entry(conversation).or_insert(0);
+    }
+
+    /// Whether a conversation is held back.
+    pub(crate) fn is_held(&self, conversation: &ConversationId) -> bool {
+        self.lock().held.contains_key(conversation)
+    }
+
+    /// Goes on with a conversation, once it is certain that the user is a member: what was held back,
+    /// and what came before this entry, is to be read.
+    pub(crate) fn release_held(&self, conversation: ConversationId, upto: Seq) {
+        let held = self.lock().held.remove(&conversation).unwrap_or(0);
+        if held.max(upto) > 0 {
+            self.push_behind(conversation, held.max(upto));
+        }
+    }
+
+    /// Drops what was held back of a conversation that is not the user's.
+    pub(crate) fn drop_held(&self, conversation: &ConversationId) {
+        self.lock().held.remove(conversation);
     }
 
     /// Ends the stream: what waits is dropped, the reason is the last event. The first reason stays.
@@ -249,6 +276,15 @@ impl Outbox {
     }
 }
 
+impl State {
+    /// Notes an entry of a conversation that is held back; whether it is.
+    fn hold(&mut self, conversation: ConversationId, seq: Seq) -> bool {
+        let Some(last) = self.held.get_mut(&conversation) else { return false };
+        *last = seq.max(*last);
+        true
+    }
+}
+
 impl Drop for Outbox {
     fn drop(&mut self) {
         let bytes = self.lock().bytes;
@@ -343,6 +379,21 @@ mod tests {
         (1..=3).for_each(|group| outbox.push(&chunk(group, 1)));
         outbox.push(&chunk(4, 1));
         assert_eq!(drain(&outbox), ["BehindEverywhere"]);
+    }
+
+    #[test]
+    fn what_is_held_back_is_to_be_read_once_it_is_released_and_never_told_when_it_is_dropped() {
+        let outbox = outbox(250, 8);
+        outbox.hold(conversation(1));
+        outbox.hold(conversation(2));
+        (1..=3).for_each(|seq| outbox.push(&chunk(1, seq)));
+        outbox.push(&chunk(2, 7));
+        assert!(drain(&outbox).is_empty());
+        outbox.release_held(conversation(1), 2);
+        outbox.drop_held(&conversation(2));
+        assert_eq!(drain(&outbox), ["Behind { conversation: Group(GroupId(1)), upto: 3 }"]);
+        outbox.push(&chunk(1, 4));
+        assert_eq!(drain(&outbox), ["Group(GroupId(1)) 4"]);
     }
 
     #[test]

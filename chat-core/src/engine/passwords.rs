@@ -59,7 +59,12 @@ impl Passwords {
 
     /// The hash of a new password, in PHC string format.
     pub(crate) async fn hash(&self, password: &Password) -> Result<String, Error> {
-        let (cost, salt) = (self.cost, self.environment.random.bytes::<16>());
+        self.hash_salted(password, self.environment.random.bytes()).await
+    }
+
+    /// The same with a given salt.
+    pub(crate) async fn hash_salted(&self, password: &Password, salt: [u8; 16]) -> Result<String, Error> {
+        let cost = self.cost;
         let password = password.clone();
         let hashed = self.run(move || hash(cost, password.expose().as_bytes(), &salt)).await?;
         hashed.ok_or_else(|| Error::invalid("the password cannot be hashed"))

@@ -3,6 +3,7 @@
 use super::Session;
 use super::committer::store_error;
 use super::rules::Place;
+use super::session::visible_head;
 use crate::store::{Item, Outcome, SeqRef, Write};
 use crate::{ConversationId, Ephemeral, Error, Member, Seq};
 
@@ -14,15 +15,15 @@ impl Session {
     /// [`ErrorKind::NotAllowed`](crate::ErrorKind) where the session may not read.
     pub async fn mark_read(&self, conversation: ConversationId, seq: Seq) -> Result<(), Error> {
         self.admit()?;
-        let user = self.user();
-        let member = self.member(conversation).await?;
+        let (head, member) = self.reader(conversation).await?;
+        let seq = seq.min(visible_head(head.seq, member.left_seq));
         if seq <= member.read.seq {
             return Ok(());
         }
-        let to = SeqRef::At(member.left_seq.map_or(seq, |left| left.min(seq)));
+        let (user, to) = (member.user, SeqRef::At(seq));
         let write = vec![Write::Read { conversation, user, to }, Write::Delivered { conversation, user, to }];
         self.write_positions(&conversation, write).await?;
-        self.tell_position(conversation, Ephemeral::Read { conversation, user, seq }).await
+        self.tell_position(&member, Ephemeral::Read { conversation, user, seq }).await
     }
 
     /// Says up to which entry conversations have reached this device; positions only move forward.
@@ -35,9 +36,11 @@ impl Session {
         let user = self.user();
         let keys: Vec<_> = reached.iter().map(|(conversation, _)| (*conversation, user)).collect();
         let rows = self.store().members(&keys).await.map_err(|error| store_error(&error))?;
+        let of: Vec<_> = reached.iter().map(|(conversation, _)| *conversation).collect();
+        let heads = self.store().heads(&of).await.map_err(|error| store_error(&error))?;
         let mut refused = false;
-        for ((conversation, seq), row) in reached.iter().zip(rows) {
-            let (conversation, seq) = (*conversation, *seq);
+        for (((conversation, seq), row), head) in reached.iter().zip(rows).zip(heads) {
+            let (conversation, seq) = (*conversation, (*seq).min(head.seq));
             let Some(row) = row.filter(|row| row.may_read(seq)) else {
                 refused = true;
                 continue;
@@ -47,7 +50,7 @@ impl Session {
             }
             let write = vec![Write::Delivered { conversation, user, to: SeqRef::At(seq) }];
             self.write_positions(&conversation, write).await?;
-            self.tell_position(conversation, Ephemeral::Delivered { conversation, user, seq }).await?;
+            self.tell_position(&row, Ephemeral::Delivered { conversation, user, seq }).await?;
         }
         if refused { Err(Error::not_allowed()) } else { Ok(()) }
     }
@@ -76,9 +79,12 @@ impl Session {
         }
     }
 
-    async fn tell_position(&self, conversation: ConversationId, ephemeral: Ephemeral) -> Result<(), Error> {
+    /// Tells the user's other devices, and, of a member, the others where they are few.
+    async fn tell_position(&self, member: &Member, ephemeral: Ephemeral) -> Result<(), Error> {
         let own = self.shared.outbox.session;
+        let conversation = member.conversation;
         let small = match conversation {
+            _ if !member.standing.is_member() => false,
             ConversationId::Direct(_) | ConversationId::Inbox(_) => true,
             ConversationId::Group(_) => {
                 let core = self.core();

@@ -14,7 +14,7 @@ const PAGE_LIMIT: usize = 1_000;
 /// The most conversations of a sync page, whatever is asked for.
 const CONVERSATIONS_LIMIT: usize = 500;
 
-/// The most bytes of a page of entries.
+/// The most bytes of entries of one page, and again of those that refer to them.
 const PAGE_BYTES: usize = 512 * 1024;
 
 impl Session {
@@ -25,7 +25,7 @@ impl Session {
     /// [`ErrorKind::NotAllowed`] where the user may not read, [`ErrorKind::Trimmed`] for what is no
     /// longer kept.
     pub async fn history(&self, conversation: ConversationId, range: &Range) -> Result<History, Error> {
-        self.alive()?;
+        self.admit_read()?;
         let (head, member) = self.reader(conversation).await?;
         let Some(range) = readable(&head, &member, range)? else {
             return Ok(History::default());
@@ -34,6 +34,15 @@ impl Session {
             self.store().history(conversation, &range).await.map_err(|error| store_error(&error))?;
         let visible = visible_head(head.seq, member.left_seq);
         page.referring.retain(|entry| entry.seq <= visible);
+        // The newest count: they say how a message reads now.
+        let mut budget = PAGE_BYTES;
+        let kept = page.referring.iter().rev().take_while(|entry| {
+            let fits = entry.size_bytes() <= budget;
+            budget = budget.saturating_sub(entry.size_bytes());
+            fits
+        });
+        let dropped = page.referring.len() - kept.count();
+        page.referring.drain(..dropped);
         Ok(page)
     }
 
@@ -43,7 +52,7 @@ impl Session {
     /// # Errors
     /// As [`Session::history`].
     pub async fn entries(&self, conversation: ConversationId, range: &Range) -> Result<Vec<Entry>, Error> {
-        self.alive()?;
+        self.admit_read()?;
         let (head, member) = self.reader(conversation).await?;
         let Some(range) = readable(&head, &member, range)? else {
             return Ok(Vec::new());
@@ -56,7 +65,7 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::NotAllowed`] where the user may not read.
     pub async fn conversation(&self, conversation: ConversationId) -> Result<ConversationState, Error> {
-        self.alive()?;
+        self.admit_read()?;
         let (head, member) = self.reader(conversation).await?;
         let peers = self.peers(&[conversation]).await?;
         Ok(state(head, &member, peers.into_iter().next().flatten()))
@@ -70,7 +79,7 @@ impl Session {
     /// [`ErrorKind::EpochChanged`] for a cursor beyond the end of its conversation: the store was
     /// replaced by an earlier state, start over.
     pub async fn sync(&self, sync: &Sync) -> Result<SyncPage, Error> {
-        self.alive()?;
+        self.admit_read()?;
         let limit = sync.limit.clamp(1, CONVERSATIONS_LIMIT);
         let page = self
             .store()
@@ -87,10 +96,20 @@ impl Session {
             next = Some(until);
         }
         let ids: Vec<_> = rows.iter().map(|(head, _)| head.conversation).collect();
+        let on_page = |of: &ConversationId| {
+            sync.after.is_none_or(|after| *of > after) && next.is_none_or(|next| *of <= next)
+        };
+        // Rows are kept for ever: who has read something has one, or another history.
+        if sync.cursors.iter().any(|(of, seq)| *seq > 0 && on_page(of) && ids.binary_search(of).is_err()) {
+            return Err(beyond_the_end());
+        }
         let peers = self.peers(&ids).await?;
         let mut conversations = Vec::with_capacity(rows.len());
+        let mut budget = PAGE_BYTES;
         for ((head, member), peer) in rows.into_iter().zip(peers) {
-            if let Some(synced) = self.synced(sync, head, &member, peer).await? {
+            if let Some(synced) = self.synced(sync, head, &member, peer, budget).await? {
+                let used: usize = synced.entries.iter().map(Entry::size_bytes).sum();
+                budget = budget.saturating_sub(used);
                 conversations.push(synced);
             }
         }
@@ -103,6 +122,7 @@ impl Session {
         head: Head,
         member: &Member,
         peer: Option<Member>,
+        limit_bytes: usize,
     ) -> Result<Option<SyncedConversation>, Error> {
         let conversation = head.conversation;
         let cursor = sync
@@ -111,11 +131,9 @@ impl Session {
             .ok()
             .map(|found| sync.cursors[found].1);
         let visible = visible_head(head.seq, member.left_seq);
-        if cursor.is_some_and(|cursor| cursor > head.seq) {
-            return Err(Error::new(
-                ErrorKind::EpochChanged,
-                "a cursor is beyond the end of its conversation",
-            ));
+        // Of others it would tell how far the log has got.
+        if member.standing.is_member() && cursor.is_some_and(|cursor| cursor > head.seq) {
+            return Err(beyond_the_end());
         }
         let former = member.standing == Standing::Former;
         if former && cursor.is_none_or(|cursor| cursor >= visible) {
@@ -124,18 +142,20 @@ impl Session {
         let first = head.first_seq.max(member.visible_from);
         let from = cursor.unwrap_or(member.read.seq).saturating_add(1).max(first);
         let mut entries = Vec::new();
-        if from <= visible && !matches!(member.standing, Standing::Invited | Standing::Asking) {
+        let due = from <= visible && !matches!(member.standing, Standing::Invited | Standing::Asking);
+        // Once a page is full its other conversations are told without entries: they are read next.
+        if due && limit_bytes > 0 {
             let range = Range {
                 from,
                 to: visible,
                 direction: Direction::Forward,
                 limit: sync.entries_limit.clamp(1, PAGE_LIMIT),
-                limit_bytes: PAGE_BYTES,
+                limit_bytes,
             };
             let page = self.store().entries(conversation, &range).await;
             entries = page.map_err(|error| store_error(&error))?;
         }
-        let more = entries.last().is_some_and(|last| last.seq < visible);
+        let more = due && entries.last().is_none_or(|last| last.seq < visible);
         let state = state(head, member, peer);
         Ok(Some(SyncedConversation { state, entries, more }))
     }
@@ -158,7 +178,7 @@ impl Session {
 
     /// A conversation that the user may read some of, and their place in it. The head is read first:
     /// whoever was removed before an entry up to it shows as removed.
-    async fn reader(&self, conversation: ConversationId) -> Result<(Head, Member), Error> {
+    pub(super) async fn reader(&self, conversation: ConversationId) -> Result<(Head, Member), Error> {
         let heads = self.store().heads(&[conversation]).await.map_err(|error| store_error(&error))?;
         let head = heads.into_iter().next().unwrap_or_else(|| Head::empty(conversation));
         let member = self.member(conversation).await?;
@@ -168,6 +188,10 @@ impl Session {
             _ => Ok((head, member)),
         }
     }
+}
+
+fn beyond_the_end() -> Error {
+    Error::new(ErrorKind::EpochChanged, "a cursor is beyond the end of its conversation")
 }
 
 fn state(head: Head, member: &Member, peer: Option<Member>) -> ConversationState {
@@ -187,13 +211,14 @@ fn state(head: Head, member: &Member, peer: Option<Member>) -> ConversationState
         blocked: member.blocked,
         muted_until: member.muted_until,
         peer: peer.map(|peer| PeerPosition { read: peer.read.seq, delivered: peer.delivered }),
-        group: head.group,
+        // How the group goes on is no longer a former member's business.
+        group: head.group.filter(|_| member.standing != Standing::Former),
     }
 }
 
 /// What of a range the user may read; `None` when nothing is left.
 fn readable(head: &Head, member: &Member, range: &Range) -> Result<Option<Range>, Error> {
-    if range.from > head.seq.saturating_add(1) {
+    if range.from > head.seq.saturating_add(1) && member.standing.is_member() {
         // Who holds what is beyond the end holds another history.
         return Err(Error::new(ErrorKind::EpochChanged, "the range begins beyond the end"));
     }

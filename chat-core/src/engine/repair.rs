@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use super::Inner;
 use super::hub::cut;
 use crate::bus::Topic;
-use crate::{ConversationId, Direction, GroupId, Range, UserId};
+use crate::store::StoreError;
+use crate::{ConversationId, Direction, GroupId, Range, Seq, UserId};
 
 /// A repair reads pages of so many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -89,33 +90,80 @@ pub(super) async fn attach_entered(inner: Arc<Inner>) {
     }
 }
 
-async fn attach(inner: &Inner, user: UserId, group: GroupId) -> Result<(), crate::store::StoreError> {
+async fn attach(inner: &Inner, user: UserId, group: GroupId) -> Result<(), StoreError> {
     let conversation = ConversationId::Group(group);
-    let sessions: Vec<_> =
-        inner.hub.sessions(user).into_iter().filter(|session| !session.is_attached(&conversation)).collect();
-    if sessions.is_empty() {
+    let mut sessions = inner.hub.sessions(user);
+    sessions.retain(|session| !session.is_attached(&conversation));
+    if sessions.is_empty() || !is_member(inner, conversation, user).await? {
         return Ok(());
     }
-    inner.subscribe(&[Topic::Group(group)]).await;
-    // Listening first, then reading: what is written in between arrives twice, never not at all.
-    let fresh: Vec<_> =
-        sessions.iter().map(|session| (session, !inner.hub.attach(conversation, session))).collect();
-    let row = inner.store.members(&[(conversation, user)]).await?.pop().flatten();
-    let head = inner.store.heads(&[conversation]).await?.pop().map_or(0, |head| head.seq);
-    let member = row.is_some_and(|row| row.standing.is_member());
-    for (session, begins) in fresh {
-        if !member {
-            inner.hub.leave(&conversation, session);
-            continue;
-        }
-        if begins {
-            inner.hub.begin(&conversation, session, head);
-        }
-        if head > 0 {
-            session.push_behind(conversation, head);
+    let begins: Vec<_> = sessions
+        .iter()
+        .map(|session| {
+            session.hold(conversation);
+            !inner.hub.attach(conversation, session)
+        })
+        .collect();
+    let head = confirm(inner, conversation, user).await;
+    for (session, begins) in sessions.iter().zip(begins) {
+        match head {
+            Ok(Some(head)) => {
+                if begins {
+                    inner.hub.begin(&conversation, session, head);
+                }
+                session.release_held(conversation, head);
+            }
+            _ => {
+                inner.hub.leave(&conversation, session);
+                session.drop_held(&conversation);
+            }
         }
     }
-    Ok(())
+    head.map(drop)
+}
+
+/// Listening first, then reading: what is written in between arrives twice, never not at all; and who
+/// was removed in between was told nothing. The head, if the user is a member still.
+async fn confirm(
+    inner: &Inner,
+    conversation: ConversationId,
+    user: UserId,
+) -> Result<Option<Seq>, StoreError> {
+    if let ConversationId::Group(group) = conversation {
+        inner.subscribe(&[Topic::Group(group)]).await;
+    }
+    if !is_member(inner, conversation, user).await? {
+        return Ok(None);
+    }
+    Ok(inner.store.heads(&[conversation]).await?.pop().map(|head| head.seq))
+}
+
+async fn is_member(inner: &Inner, conversation: ConversationId, user: UserId) -> Result<bool, StoreError> {
+    let row = inner.store.members(&[(conversation, user)]).await?.pop().flatten();
+    Ok(row.is_some_and(|row| row.standing.is_member()))
+}
+
+/// Ends the subscriptions of conversations to which nobody listens any more. Who listens has a gate
+/// before it subscribes: whoever began just now is found here, or subscribes after this.
+pub(super) async fn release_topics(inner: Arc<Inner>) {
+    loop {
+        for conversation in inner.hub.take_closed() {
+            let topic = match conversation {
+                ConversationId::Group(group) => Topic::Group(group),
+                ConversationId::Inbox(user) => Topic::User(user),
+                ConversationId::Direct(_) => continue,
+            };
+            let Some(bus) = inner.bus.as_ref().filter(|_| inner.hub.gate(&conversation).is_none()) else {
+                continue;
+            };
+            bus.unsubscribe(&[topic]);
+            if inner.hub.gate(&conversation).is_some() {
+                inner.subscribe(&[topic]).await;
+                inner.journal_wake.notify_one();
+            }
+        }
+        inner.hub.closed_wake.notified().await;
+    }
 }
 
 impl Inner {
@@ -126,21 +174,6 @@ impl Inner {
             && let Err(error) = bus.subscribe(topics).await
         {
             tracing::debug!(%error, "subscribing");
-        }
-    }
-
-    /// Ends the subscriptions of conversations to which nobody listens any more.
-    pub(super) fn unsubscribe(&self, closed: &[ConversationId]) {
-        if let Some(bus) = &self.bus {
-            let topics: Vec<_> = closed
-                .iter()
-                .filter_map(|conversation| match conversation {
-                    ConversationId::Group(group) => Some(Topic::Group(*group)),
-                    ConversationId::Inbox(user) => Some(Topic::User(*user)),
-                    ConversationId::Direct(_) => None,
-                })
-                .collect();
-            bus.unsubscribe(&topics);
         }
     }
 }

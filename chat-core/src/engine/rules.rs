@@ -105,14 +105,6 @@ pub(crate) fn decide(
 }
 
 impl Rules {
-    /// Whether one of a pair has blocked the other.
-    pub(crate) fn is_blocked(&self) -> bool {
-        matches!(
-            self.place,
-            Place::Direct { blocked_by_peer: true, .. } | Place::Direct { blocked_by_self: true, .. }
-        )
-    }
-
     /// What a write decided on these rules requires of the store.
     pub(crate) fn precondition(&self, conversation: ConversationId) -> Precondition {
         Precondition::Rules(conversation, self.rules_seq)

@@ -9,13 +9,13 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
-use super::Core;
 use super::committer::{Work, store_error};
 use super::outbox::Outbox;
 use super::presence::Lasting;
 use super::rate::Bucket;
+use super::{Core, Inner, Settled};
 use crate::bus::Topic;
-use crate::store::{Item, Precondition, Store, Write};
+use crate::store::{Digest, Item, Once, Precondition, Store, Write};
 use crate::{
     Attachment, ConversationId, DeviceId, EndReason, Error, ErrorKind, Event, Member, Relation, Seq,
     TokenHash, UserId,
@@ -34,8 +34,8 @@ pub struct Session {
 pub(super) struct Shared {
     pub(super) core: Arc<Core>,
     pub(super) outbox: Arc<Outbox>,
-    pub(super) slot: Attachment,
-    bucket: Mutex<Bucket>,
+    commands: Mutex<Bucket>,
+    reads: Mutex<Bucket>,
     left: AtomicBool,
 }
 
@@ -77,10 +77,23 @@ impl Session {
     /// That it goes on, and is not too fast.
     pub(super) fn admit(&self) -> Result<(), Error> {
         self.alive()?;
-        let mut bucket = self.shared.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        bucket
-            .take(Instant::now())
-            .map_err(|delay| Error::new(ErrorKind::RateLimited, "too fast").retry_after(delay))
+        spend(&self.shared.commands)
+    }
+
+    /// The same for what only reads.
+    pub(super) fn admit_read(&self) -> Result<(), Error> {
+        self.alive()?;
+        spend(&self.shared.reads)
+    }
+
+    /// As [`Session::admit`] for a command with an id: when it was carried out before, the result of
+    /// then, however fast it is repeated.
+    pub(super) async fn admit_new(&self, once: Once, digest: Digest) -> Result<Option<Settled>, Error> {
+        match self.admit() {
+            Ok(()) => Ok(None),
+            Err(refusal) if refusal.kind() == ErrorKind::Ended => Err(refusal),
+            Err(refusal) => self.core().first_result(once, digest).await?.ok_or(refusal).map(Some),
+        }
     }
 
     pub(super) fn leave(&self, lasting: Lasting) {
@@ -88,26 +101,37 @@ impl Session {
             return;
         }
         let (core, outbox) = (self.core(), &self.shared.outbox);
+        // Whoever consumes the events may notice first that the device is gone for good.
+        let lasting = match outbox.ended() {
+            Some(EndReason::LoggedOut | EndReason::Device(_) | EndReason::AccountDeleted) => Lasting::Yes,
+            _ => lasting,
+        };
         outbox.end(EndReason::LoggedOut);
         let contacts = core.hub.contacts(outbox.user);
-        let removed = core.hub.remove_session(outbox);
-        if removed.last_of_user {
+        if core.hub.remove_session(outbox) {
             core.went_offline(outbox.user, contacts, lasting);
         }
-        core.unsubscribe(&removed.closed);
-        // Nobody waits for it: a slot left behind names this run, and is taken over by the next
-        // log-in of the device.
+        core.release_slot(outbox);
+    }
+}
+
+impl Inner {
+    /// Clears the slot of a session that has ended. Nobody waits for it: a slot left behind names
+    /// this run, and is taken over by the next log-in of the device.
+    pub(super) fn release_slot(&self, outbox: &Outbox) {
+        let slot =
+            Attachment { node: (*self.origin.node).into(), boot: self.origin.boot, session: outbox.session };
         let item = Item {
-            require: vec![Precondition::Slot(outbox.device, Some(self.shared.slot.clone()))],
+            require: vec![Precondition::Slot(outbox.device, Some(slot))],
             write: vec![Write::Attach {
                 device: outbox.device,
                 slot: None,
-                now: core.environment.clock.now(),
+                now: self.environment.clock.now(),
             }],
             ..Item::default()
         };
         let inbox = ConversationId::Inbox(outbox.user);
-        drop(core.committers.submit(&inbox, Work::Item(Box::new(item))));
+        drop(self.committers.submit(&inbox, Work::Item(Box::new(item))));
     }
 }
 
@@ -155,6 +179,12 @@ impl fmt::Debug for Events {
     }
 }
 
+fn spend(bucket: &Mutex<Bucket>) -> Result<(), Error> {
+    let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
+    let spent = bucket.take(Instant::now());
+    spent.map_err(|delay| Error::new(ErrorKind::RateLimited, "too fast").retry_after(delay))
+}
+
 /// Starts to listen for a device whose slot was taken.
 ///
 /// Listening comes first and reading second: what is written in between arrives as an event and is
@@ -172,21 +202,26 @@ pub(super) async fn begin(
         older.end(EndReason::Superseded);
     }
     let config = &core.config;
-    let bucket = Bucket::new(config.commands_per_second, config.commands_burst, Instant::now());
+    let now = Instant::now();
     let shared = Shared {
         core: Arc::clone(core),
         outbox: Arc::clone(&outbox),
-        slot: slot.clone(),
-        bucket: Mutex::new(bucket),
+        commands: Mutex::new(Bucket::new(config.commands_per_second, config.commands_burst, now)),
+        reads: Mutex::new(Bucket::new(config.reads_per_second, config.reads_burst, now)),
         left: AtomicBool::new(false),
     };
     let session = Session { shared: Arc::new(shared) };
     // From here on a failure ends the session by dropping its events.
     let events = Events { session: session.clone() };
     let first = core.hub.add_session(&outbox);
-    core.subscribe(&[Topic::User(user)]).await;
+    if core.committers.is_closed() {
+        // A shutdown that began meanwhile may have looked for sessions before this one was there.
+        outbox.end(EndReason::ShuttingDown);
+        return Err(Error::new(ErrorKind::Ended, "shutting down"));
+    }
     let inbox = ConversationId::Inbox(user);
     let inbox_known = core.hub.attach(inbox, &outbox);
+    core.subscribe(&[Topic::User(user)]).await;
     attach_all(core, &outbox, inbox_known).await?;
     // A revocation between the log-in and the listening told nobody.
     let still = core.store.device_with_token(token).await.map_err(|error| store_error(&error))?;
@@ -201,7 +236,7 @@ pub(super) async fn begin(
 
 /// Listens to every conversation of the user.
 async fn attach_all(core: &Core, outbox: &Arc<Outbox>, inbox_known: bool) -> Result<(), Error> {
-    let mut contacts = BTreeSet::new();
+    let (mut contacts, mut blocked) = (BTreeSet::new(), BTreeSet::new());
     let mut after = None;
     loop {
         let page = core.store.memberships(outbox.user, after, PAGE).await.map_err(|e| store_error(&e))?;
@@ -209,31 +244,29 @@ async fn attach_all(core: &Core, outbox: &Arc<Outbox>, inbox_known: bool) -> Res
         after = Some(last.conversation);
         let mine: Vec<_> = page.iter().map(|(_, member)| member).filter(|member| listens(member)).collect();
         contacts.extend(mine.iter().filter_map(|member| contact(member)));
-        let topics: Vec<_> = mine
-            .iter()
-            .filter_map(|member| match member.conversation {
-                ConversationId::Group(group) => Some(Topic::Group(group)),
-                _ => None,
-            })
-            .collect();
-        if !topics.is_empty() {
-            core.subscribe(&topics).await;
-        }
+        blocked.extend(mine.iter().filter(|member| member.blocked).filter_map(|member| peer(member)));
+        let group = |member: &&Member| match member.conversation {
+            ConversationId::Group(group) => Some(group),
+            _ => None,
+        };
+        let groups: Vec<_> = mine.iter().filter_map(group).collect();
         let mut begins = Vec::new();
         for member in mine {
             let inbox = matches!(member.conversation, ConversationId::Inbox(_));
+            if matches!(member.conversation, ConversationId::Group(_)) {
+                outbox.hold(member.conversation);
+            }
             let known = if inbox { inbox_known } else { core.hub.attach(member.conversation, outbox) };
             if !known {
                 begins.push(member.conversation);
             }
         }
+        if !groups.is_empty() {
+            core.subscribe(&groups.iter().copied().map(Topic::Group).collect::<Vec<_>>()).await;
+        }
         // Membership of groups is read again as well: who was removed after the page was read and
-        // before listening began must not listen.
-        let groups: Vec<_> = page
-            .iter()
-            .map(|(head, _)| head.conversation)
-            .filter(|of| matches!(of, ConversationId::Group(_)) && outbox.is_attached(of))
-            .collect();
+        // before listening began must not listen, and was told nothing meanwhile.
+        let groups: Vec<_> = groups.into_iter().map(ConversationId::Group).collect();
         let keys: Vec<_> = groups.iter().map(|group| (*group, outbox.user)).collect();
         let rows = core.store.members(&keys).await.map_err(|e| store_error(&e))?;
         let heads = core.store.heads(&begins).await.map_err(|e| store_error(&e))?;
@@ -241,15 +274,18 @@ async fn attach_all(core: &Core, outbox: &Arc<Outbox>, inbox_known: bool) -> Res
             core.hub.begin(&head.conversation, outbox, head.seq);
         }
         for (group, row) in groups.iter().zip(rows) {
-            if !row.is_some_and(|row| listens(&row)) {
+            if row.is_some_and(|row| listens(&row)) {
+                outbox.release_held(*group, 0);
+            } else {
                 core.hub.leave(group, outbox);
+                outbox.drop_held(group);
             }
         }
         if page.len() < PAGE {
             break;
         }
     }
-    core.hub.add_contacts(outbox.user, contacts);
+    core.hub.add_bonds(outbox.user, contacts, blocked);
     Ok(())
 }
 
@@ -258,8 +294,12 @@ fn listens(member: &Member) -> bool {
 }
 
 fn contact(member: &Member) -> Option<UserId> {
+    peer(member).filter(|_| member.relation == Relation::Contact)
+}
+
+fn peer(member: &Member) -> Option<UserId> {
     match member.conversation {
-        ConversationId::Direct(pair) if member.relation == Relation::Contact => pair.peer_of(member.user),
+        ConversationId::Direct(pair) => pair.peer_of(member.user),
         _ => None,
     }
 }

@@ -1,11 +1,12 @@
 //! What types alone do not say: bounds, and settings that must fit each other.
 
+use chat_core::EngineConfig;
 use tracing_subscriber::EnvFilter;
 
 use super::{Settings, SettingsError};
 
 /// The longest body: with a page of entries around it, it fits the longest frame of the protocol.
-const LONGEST_BODY_BYTES: usize = 8 * 1024 * 1024;
+const LONGEST_BODY_BYTES: usize = EngineConfig::BODY_LIMIT_BYTES;
 
 /// The least memory with which argon2 works, in KiB.
 const LEAST_PASSWORD_MEMORY_KIB: u32 = 8;
@@ -61,8 +62,8 @@ impl Settings {
             ("messages.body_limit_bytes", self.messages.body_limit_bytes as u64),
             ("groups.member_limit", self.groups.member_limit.into()),
             ("groups.first_members_limit", self.groups.first_members_limit as u64),
-            ("rates.commands_per_second", self.rates.commands_per_second.into()),
             ("rates.commands_burst", self.rates.commands_burst.into()),
+            ("rates.reads_burst", self.rates.reads_burst.into()),
             ("sessions.queue_bytes", self.sessions.queue_bytes as u64),
             ("commits.queue_rows", self.commits.queue_rows as u64),
             ("sessions.all_queues_bytes", self.sessions.all_queues_bytes as u64),

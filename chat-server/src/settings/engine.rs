@@ -36,6 +36,8 @@ impl Settings {
         config.positions_group_limit = self.groups.positions_member_limit;
         config.commands_per_second = self.rates.commands_per_second;
         config.commands_burst = self.rates.commands_burst;
+        config.reads_per_second = self.rates.reads_per_second;
+        config.reads_burst = self.rates.reads_burst;
         config.session_queue_bytes = self.sessions.queue_bytes;
         config.queues_limit_bytes = self.sessions.all_queues_bytes;
         config.session_behind_limit = self.sessions.behind_limit;
@@ -118,7 +120,12 @@ impl Default for Groups {
 impl Default for Rates {
     fn default() -> Self {
         let engine = EngineConfig::default();
-        Self { commands_per_second: engine.commands_per_second, commands_burst: engine.commands_burst }
+        Self {
+            commands_per_second: engine.commands_per_second,
+            commands_burst: engine.commands_burst,
+            reads_per_second: engine.reads_per_second,
+            reads_burst: engine.reads_burst,
+        }
     }
 }
 

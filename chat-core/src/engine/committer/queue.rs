@@ -161,6 +161,6 @@ impl State {
     }
 }
 
-fn overloaded() -> Error {
+pub(super) fn overloaded() -> Error {
     Error::new(ErrorKind::Overloaded, "too much waits to be stored").retry_after(Duration::from_secs(1))
 }

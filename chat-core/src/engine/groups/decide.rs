@@ -47,6 +47,17 @@ pub(super) fn is_recorded_in_inbox(action: &GroupAction) -> bool {
     )
 }
 
+/// Whether it is something that those do who are no members yet.
+pub(super) fn is_for_outsiders(action: &GroupAction) -> bool {
+    matches!(
+        action,
+        GroupAction::Join
+            | GroupAction::WithdrawRequest
+            | GroupAction::AcceptInvitation
+            | GroupAction::DeclineInvitation
+    )
+}
+
 /// The one other user whom an action is about.
 pub(super) fn target(action: &GroupAction) -> Option<UserId> {
     match action {

@@ -1,8 +1,10 @@
 //! The log: entries, history, the records of commands, and what positions are made of.
 
 use bytes::Bytes;
-use chat_core::store::{Digest, Direction, History, Once, Range, Stored};
-use chat_core::{ClientId, ConversationId, Entry, Head, Kind, Seq, Timestamp, UserId};
+use chat_core::store::{Digest, Once, Stored};
+use chat_core::{
+    ClientId, ConversationId, Direction, Entry, Head, History, Kind, Range, Seq, Timestamp, UserId,
+};
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, Row};
 

@@ -1,0 +1,154 @@
+//! How a committer makes items of what it has gathered, on rules that it has or reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Committer, Pending, Reply, SendWork, Submission, Work, queue, store_error};
+use crate::engine::rules::{self, Rules};
+use crate::store::{Item, Outcome, StoreError};
+use crate::{ConversationId, Error, Timestamp, UserId};
+
+impl Committer {
+    /// Makes items of what was gathered. Sends that are refused are answered here: with the receipt
+    /// they got the first time, when they are repetitions.
+    pub(super) async fn decide(&self, mut submissions: Vec<Submission>) -> Vec<(Item, Pending)> {
+        let wall = self.inner.environment.clock.now();
+        let known = match self.load_rules(&mut submissions, wall).await {
+            Ok(known) => known,
+            Err(error) => {
+                for submission in submissions {
+                    let _ = submission.reply.send(Err(store_error(&error)));
+                }
+                return Vec::new();
+            }
+        };
+        withdraw(&mut submissions, Instant::now());
+        let mut decided = Vec::with_capacity(submissions.len());
+        let mut refused = Vec::new();
+        for submission in submissions {
+            let Submission { work, deadline, reply } = submission;
+            match work {
+                Work::Item(item) => {
+                    decided.push((*item, Pending { deadline, reply: Some(reply), send: None }));
+                }
+                Work::Send(send) => {
+                    let key = (send.append.conversation, send.append.sender);
+                    let allowed = known.get(&key).cloned().ok_or_else(Error::not_allowed).and_then(|rules| {
+                        let policy = self.inner.config.writing;
+                        rules::decide(&rules, send.wish, key.1, policy, wall).map(|()| rules)
+                    });
+                    match allowed {
+                        Ok(rules) => {
+                            let item = send.item(&rules);
+                            let send = Some((send, rules));
+                            decided.push((item, Pending { deadline, reply: Some(reply), send }));
+                        }
+                        Err(error) => refused.push((send, deadline, reply, error)),
+                    }
+                }
+            }
+        }
+        if !refused.is_empty() {
+            self.answer_refused(refused).await;
+        }
+        decided
+    }
+
+    /// The rules that the sends of a batch are decided on: one version for each, so that of the sends
+    /// of one session none overtakes another that is stale.
+    async fn load_rules(
+        &self,
+        submissions: &mut Vec<Submission>,
+        wall: Timestamp,
+    ) -> Result<BTreeMap<(ConversationId, UserId), Rules>, StoreError> {
+        let mut missing = BTreeSet::new();
+        let mut known = BTreeMap::new();
+        for submission in submissions.iter() {
+            if let Work::Send(send) = &submission.work {
+                let key = (send.append.conversation, send.append.sender);
+                if missing.contains(&key) {
+                    continue;
+                }
+                let rules = known.remove(&key).or_else(|| self.inner.rules.find(key.0, key.1));
+                // The lock finds a permission that no longer holds; nothing finds such a refusal, so
+                // that one is made only on what was just read.
+                let permits = |rules: &Rules| {
+                    rules::decide(rules, send.wish, key.1, self.inner.config.writing, wall).is_ok()
+                };
+                match rules.filter(permits) {
+                    Some(rules) => drop(known.insert(key, rules)),
+                    None => drop(missing.insert(key)),
+                }
+            }
+        }
+        if !missing.is_empty() {
+            let missing: Vec<_> = missing.into_iter().collect();
+            let loaded = self.reading(submissions, rules::load(&*self.inner.store, &missing)).await?;
+            for (key, rules) in missing.into_iter().zip(loaded) {
+                if let Some(rules) = rules {
+                    self.inner.rules.insert(key.0, key.1, rules.clone());
+                    known.insert(key, rules);
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    /// Awaits a read of the store. Meanwhile what passes its deadline is withdrawn, here and in the
+    /// queue: nothing of it was handed over.
+    pub(super) async fn reading<T>(
+        &self,
+        submissions: &mut Vec<Submission>,
+        read: impl Future<Output = T>,
+    ) -> T {
+        let mut read = pin!(read);
+        loop {
+            let here = submissions.iter().map(|submission| submission.deadline).min();
+            let far = Instant::now() + Duration::from_secs(60);
+            let next = here.into_iter().chain(self.queue.next_deadline()).min().unwrap_or(far);
+            tokio::select! {
+                biased;
+                // Cancel-safe: the pinned future is polled again, never dropped before it is done.
+                result = &mut read => return result,
+                () = tokio::time::sleep_until(next) => {
+                    let now = Instant::now();
+                    withdraw(submissions, now);
+                    self.queue.withdraw(now);
+                }
+            }
+        }
+    }
+
+    async fn answer_refused(&self, refused: Vec<(Box<SendWork>, Instant, Reply, Error)>) {
+        let keys: Vec<_> = refused.iter().map(|(send, ..)| send.once).collect();
+        let deadline = refused.iter().map(|(_, deadline, ..)| *deadline).min();
+        let recorded = self.inner.store.recorded(&keys);
+        let recorded = match tokio::time::timeout_at(deadline.unwrap_or_else(Instant::now), recorded).await {
+            Ok(Ok(recorded)) => Ok(recorded),
+            // Not known to be new, and so not to be told that it is refused.
+            Ok(Err(error)) => Err(store_error(&error)),
+            Err(_) => Err(queue::overloaded()),
+        };
+        for (index, (send, _, reply, error)) in refused.into_iter().enumerate() {
+            let answer = match &recorded {
+                Ok(recorded) => match recorded.get(index).cloned().flatten() {
+                    Some(stored) if stored.digest == send.digest => Ok(Outcome::Duplicate(stored)),
+                    Some(_) => Ok(Outcome::Conflict),
+                    None => Err(error),
+                },
+                Err(unread) => Err(unread.clone()),
+            };
+            let _ = reply.send(answer);
+        }
+    }
+}
+
+/// Withdraws what is past its deadline; nothing of it was written.
+fn withdraw(submissions: &mut Vec<Submission>, now: Instant) {
+    for late in submissions.extract_if(.., |submission| submission.deadline <= now) {
+        let _ = late.reply.send(Err(queue::overloaded()));
+    }
+}

@@ -1,0 +1,261 @@
+//! A store that is slow, frozen or away, and whose commits may end in doubt.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::store::{
+    Batch, JournalPage, JournalPosition, Once, Outcome, Store, StoreError, StoreErrorKind, Stored,
+};
+use crate::{
+    Account, AccountName, ConversationId, Device, Entry, Epoch, GroupId, Handle, Head, History, Member,
+    Range, Seq, Standing, TokenHash, UserId,
+};
+
+/// How a store answers for the time being.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StoreWeather {
+    /// At once.
+    #[default]
+    Fair,
+    /// After this time.
+    Slow(Duration),
+    /// Not at all, until the weather changes; then it goes on.
+    Frozen,
+    /// With [`StoreErrorKind::Unavailable`], having done nothing.
+    Away,
+}
+
+/// What happens to one commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitFault {
+    /// It is carried out, and answered [`StoreErrorKind::Ambiguous`].
+    DoneButAmbiguous,
+    /// It is not carried out, and answered [`StoreErrorKind::Ambiguous`].
+    NotDoneAndAmbiguous,
+    /// It is not carried out, and answered [`StoreErrorKind::Unavailable`].
+    Unavailable,
+}
+
+/// Says how a [`FaultyStore`] fails. Cheap to clone: clones steer the same store.
+#[derive(Clone, Debug)]
+pub struct StoreFaults {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    commits: watch::Sender<StoreWeather>,
+    reads: watch::Sender<StoreWeather>,
+    faults: Mutex<VecDeque<CommitFault>>,
+    committed: AtomicU64,
+}
+
+impl StoreFaults {
+    /// How commits are answered from now on, those that hang in [`StoreWeather::Frozen`] included.
+    pub fn commits(&self, weather: StoreWeather) {
+        self.shared.commits.send_replace(weather);
+    }
+
+    /// How reads are answered from now on, likewise.
+    pub fn reads(&self, weather: StoreWeather) {
+        self.shared.reads.send_replace(weather);
+    }
+
+    /// What happens to the next commits, one after the other, after the weather let them pass.
+    pub fn on_next_commits(&self, faults: impl IntoIterator<Item = CommitFault>) {
+        self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);
+    }
+
+    /// How many commits were begun so far.
+    pub fn commits_begun(&self) -> u64 {
+        self.shared.committed.load(Ordering::Relaxed)
+    }
+}
+
+/// A store that fails as its [`StoreFaults`] say.
+#[derive(Clone)]
+pub struct FaultyStore {
+    store: Arc<dyn Store>,
+    faults: StoreFaults,
+    is_shared: bool,
+}
+
+impl std::fmt::Debug for FaultyStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("FaultyStore").field(&self.faults).finish()
+    }
+}
+
+impl FaultyStore {
+    /// Decorates a store, in fair weather, and gives the handle that spoils it.
+    pub fn new(store: Arc<dyn Store>) -> (Self, StoreFaults) {
+        let shared = Shared {
+            commits: watch::Sender::new(StoreWeather::Fair),
+            reads: watch::Sender::new(StoreWeather::Fair),
+            faults: Mutex::default(),
+            committed: AtomicU64::new(0),
+        };
+        let faults = StoreFaults { shared: Arc::new(shared) };
+        let is_shared = store.is_shared();
+        (Self { store, faults: faults.clone(), is_shared }, faults)
+    }
+
+    /// The same, as a store that no other node writes to: nothing follows its journal.
+    #[must_use]
+    pub fn of_one_node(mut self) -> Self {
+        self.is_shared = false;
+        self
+    }
+
+    async fn weather(&self, of: &watch::Sender<StoreWeather>) -> Result<(), StoreError> {
+        let mut weather = of.subscribe();
+        loop {
+            let now = *weather.borrow_and_update();
+            match now {
+                StoreWeather::Fair => return Ok(()),
+                StoreWeather::Slow(delay) => {
+                    tokio::time::sleep(delay).await;
+                    return Ok(());
+                }
+                StoreWeather::Away => {
+                    return Err(StoreError::new(StoreErrorKind::Unavailable, "being away"));
+                }
+                // The sender lives as long as `self`.
+                StoreWeather::Frozen => drop(weather.changed().await),
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<(), StoreError> {
+        self.weather(&self.faults.shared.reads).await
+    }
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    fn shard(&self, conversation: &ConversationId) -> u32 {
+        self.store.shard(conversation)
+    }
+
+    fn writers(&self) -> usize {
+        self.store.writers()
+    }
+
+    fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    async fn epoch(&self) -> Result<Epoch, StoreError> {
+        self.read().await?;
+        self.store.epoch().await
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<Vec<Outcome>, StoreError> {
+        let shared = &self.faults.shared;
+        shared.committed.fetch_add(1, Ordering::Relaxed);
+        self.weather(&shared.commits).await?;
+        let fault = shared.faults.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let ambiguous = || StoreError::new(StoreErrorKind::Ambiguous, "losing the answer");
+        match fault {
+            None => self.store.commit(batch).await,
+            Some(CommitFault::DoneButAmbiguous) => {
+                self.store.commit(batch).await?;
+                Err(ambiguous())
+            }
+            Some(CommitFault::NotDoneAndAmbiguous) => Err(ambiguous()),
+            Some(CommitFault::Unavailable) => {
+                Err(StoreError::new(StoreErrorKind::Unavailable, "refusing a commit"))
+            }
+        }
+    }
+
+    async fn recorded(&self, keys: &[Once]) -> Result<Vec<Option<Stored>>, StoreError> {
+        self.read().await?;
+        self.store.recorded(keys).await
+    }
+
+    async fn accounts(&self, users: &[UserId]) -> Result<Vec<Option<Account>>, StoreError> {
+        self.read().await?;
+        self.store.accounts(users).await
+    }
+
+    async fn account_named(&self, name: &AccountName) -> Result<Option<Account>, StoreError> {
+        self.read().await?;
+        self.store.account_named(name).await
+    }
+
+    async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError> {
+        self.read().await?;
+        self.store.devices(user).await
+    }
+
+    async fn device_with_token(&self, token: &TokenHash) -> Result<Option<Device>, StoreError> {
+        self.read().await?;
+        self.store.device_with_token(token).await
+    }
+
+    async fn group_with_handle(&self, handle: &Handle) -> Result<Option<GroupId>, StoreError> {
+        self.read().await?;
+        self.store.group_with_handle(handle).await
+    }
+
+    async fn heads(&self, conversations: &[ConversationId]) -> Result<Vec<Head>, StoreError> {
+        self.read().await?;
+        self.store.heads(conversations).await
+    }
+
+    async fn members(&self, of: &[(ConversationId, UserId)]) -> Result<Vec<Option<Member>>, StoreError> {
+        self.read().await?;
+        self.store.members(of).await
+    }
+
+    async fn roster(
+        &self,
+        conversation: ConversationId,
+        standing: Option<Standing>,
+        after: Option<(Seq, UserId)>,
+        limit: usize,
+    ) -> Result<Vec<Member>, StoreError> {
+        self.read().await?;
+        self.store.roster(conversation, standing, after, limit).await
+    }
+
+    async fn memberships(
+        &self,
+        user: UserId,
+        after: Option<ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<(Head, Member)>, StoreError> {
+        self.read().await?;
+        self.store.memberships(user, after, limit).await
+    }
+
+    async fn entries(&self, of: ConversationId, range: &Range) -> Result<Vec<Entry>, StoreError> {
+        self.read().await?;
+        self.store.entries(of, range).await
+    }
+
+    async fn history(&self, of: ConversationId, range: &Range) -> Result<History, StoreError> {
+        self.read().await?;
+        self.store.history(of, range).await
+    }
+
+    async fn journal(&self, after: &JournalPosition, limit: usize) -> Result<JournalPage, StoreError> {
+        self.read().await?;
+        self.store.journal(after, limit).await
+    }
+
+    async fn journal_end(&self) -> Result<JournalPosition, StoreError> {
+        self.read().await?;
+        self.store.journal_end().await
+    }
+
+    async fn close(&self) {
+        self.store.close().await;
+    }
+}
