@@ -55,6 +55,8 @@ pub(super) struct CatchUp {
     announce: bool,
     open: usize,
     generation: u64,
+    /// Whether the server has yet to be shown that no cursors are left of a history before.
+    starting_over: bool,
     /// What is to be delivered; the owner takes it after each call.
     out: Vec<Delivery>,
 }
@@ -79,6 +81,7 @@ impl CatchUp {
             announce: false,
             open: 0,
             generation: 0,
+            starting_over: false,
             out: Vec::new(),
         }
     }
@@ -206,14 +209,17 @@ impl CatchUp {
 
     fn start_over(&mut self, epoch: Epoch) {
         let generation = self.generation + 1;
-        *self = Self { generation, ..Self::new([], Some(epoch)) };
+        *self = Self { generation, starting_over: true, ..Self::new([], Some(epoch)) };
         self.out.push(Delivery::Epoch(epoch));
     }
 
     fn next_page(&mut self) -> Option<(Request, About)> {
         let Paging::Next { after } = self.paging else { return None };
         self.paging = Paging::Asked;
-        let (cursors, until) = self.positions.cursors(after, CURSORS_LIMIT);
+        let (cursors, until) = match self.starting_over {
+            true => (Vec::new(), None),
+            false => self.positions.cursors(after, CURSORS_LIMIT),
+        };
         let fresh = cursors.is_empty();
         let sync = Sync {
             cursors,
@@ -237,6 +243,7 @@ impl CatchUp {
             self.out.push(Delivery::Event(ClientEvent::Conversation(Box::new(state))));
             self.deliver(conversation, advance);
         }
+        self.starting_over = false;
         // A page that stops where the cursors do may be the last for the server, not for us.
         let next = page.next.or(until);
         if next.is_some() && next <= after {

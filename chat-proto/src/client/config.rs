@@ -21,7 +21,7 @@ pub struct ClientConfig {
     pub epoch: Option<Epoch>,
     /// How long one attempt to connect may take, greeting included. Default 10 s.
     pub connect_timeout: Duration,
-    /// How long a command may take, reconnections and retries included. Default 30 s.
+    /// How long a command may take, reconnections and retries included; at most a day. Default 30 s.
     pub request_timeout: Duration,
     /// How long to wait between attempts to connect.
     pub backoff: Backoff,
@@ -50,6 +50,9 @@ pub struct Backoff {
 }
 
 impl ClientConfig {
+    /// Longer than this nothing waits, whatever the settings or the server say: a day.
+    pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
     /// The defaults for this server.
     pub fn new(server: impl Into<String>) -> Self {
         Self {

@@ -6,8 +6,8 @@ mod verdict;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chat_core::{EndReason, Epoch, Error, ErrorKind, Token, UserId};
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::acknowledged::Acknowledged;
@@ -37,6 +37,7 @@ pub(super) struct Status {
 /// A client whose connection task runs.
 pub(super) struct Started {
     pub(super) commands: mpsc::Sender<Command>,
+    pub(super) closing: Arc<Notify>,
     pub(super) status: Arc<Mutex<Status>>,
     pub(super) acknowledged: Arc<Acknowledged>,
     pub(super) events: ClientEvents,
@@ -45,9 +46,10 @@ pub(super) struct Started {
 /// Connects for the first time and starts the task, which ends by itself: see
 /// [`Client::connect`](super::Client::connect).
 pub(super) async fn start<C: Connector>(
-    config: ClientConfig,
+    mut config: ClientConfig,
     mut connector: C,
 ) -> Result<Started, ClientError> {
+    config.request_timeout = config.request_timeout.min(ClientConfig::LONGEST_WAIT);
     let opened =
         link::open(&mut connector, hello(&config, config.token, config.epoch), config.connect_timeout);
     let (link, welcome) = opened.await.map_err(verdict::error)?;
@@ -59,8 +61,10 @@ pub(super) async fn start<C: Connector>(
     let acknowledged = Arc::new(Acknowledged::new(config.cursors.iter().copied(), config.epoch));
     let status = Status { limits: welcome.limits, user: None, epoch: welcome.epoch };
     let status = Arc::new(Mutex::new(status));
+    let closing = Arc::new(Notify::new());
     let driver = Driver {
         commands: commanded,
+        asked_to_close: Arc::clone(&closing),
         deliveries: Deliveries::new(queue),
         status: Arc::clone(&status),
         acknowledged: Arc::clone(&acknowledged),
@@ -75,9 +79,10 @@ pub(super) async fn start<C: Connector>(
         closing: false,
         config,
     };
+    // It needs no owner to end: `Client::close` waits for it, and it ends when nobody holds the client.
     tokio::spawn(driver.run(connector, link, welcome));
     let events = ClientEvents::new(delivered, Arc::clone(&acknowledged));
-    Ok(Started { commands, status, acknowledged, events })
+    Ok(Started { commands, closing, status, acknowledged, events })
 }
 
 fn hello(config: &ClientConfig, token: Option<Token>, epoch: Option<Epoch>) -> Hello {
@@ -95,6 +100,7 @@ fn hello(config: &ClientConfig, token: Option<Token>, epoch: Option<Epoch>) -> H
 struct Driver {
     config: ClientConfig,
     commands: mpsc::Receiver<Command>,
+    asked_to_close: Arc<Notify>,
     deliveries: Deliveries,
     status: Arc<Mutex<Status>>,
     acknowledged: Arc<Acknowledged>,
@@ -187,6 +193,7 @@ impl Driver {
             // All of these are cancel-safe: they wait for a moment or take a whole command.
             tokio::select! {
                 biased;
+                () = self.asked_to_close.notified() => self.closing = true,
                 done = &mut done => return Some(Some(done)),
                 command = self.commands.recv(), if accepting => self.command(command),
                 () = self.deliveries.has_room() => self.deliveries.advance(),
@@ -235,10 +242,6 @@ impl Driver {
     fn command(&mut self, command: Option<Command>) {
         let Some(Command { request, answer, deadline }) = command else {
             self.commanded = false;
-            return;
-        };
-        let Some(request) = request else {
-            self.closing = true;
             return;
         };
         let asker = Asker::Application(answer);

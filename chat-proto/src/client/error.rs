@@ -14,7 +14,7 @@ use crate::message::CloseCode;
 #[non_exhaustive]
 pub enum ClientError {
     /// The server refused it; its error says whether and when a retry can help.
-    #[error("{0}")]
+    #[error(transparent)]
     Refused(#[from] chat_core::Error),
     /// There is no connection, or it broke during a command that must not be repeated by itself.
     #[error("the server cannot be reached: {source}")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chat_core::{
     AccountName, ClientId, ConversationId, Credentials, DeviceId, Epoch, Register, Seq, Token, UserId,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::acknowledged::Acknowledged;
@@ -32,6 +32,8 @@ pub struct Client {
     request_timeout: Duration,
     status: Arc<Mutex<Status>>,
     acknowledged: Arc<Acknowledged>,
+    /// Asks the connection task to close.
+    closing: Arc<Notify>,
 }
 
 /// The account that a client acts for, and what the application keeps to come back.
@@ -70,13 +72,14 @@ impl Client {
         config: ClientConfig,
         connector: C,
     ) -> Result<(Self, ClientEvents), ClientError> {
-        let request_timeout = config.request_timeout;
+        let request_timeout = config.request_timeout.min(ClientConfig::LONGEST_WAIT);
         let started = driver::start(config, connector).await?;
         let client = Self {
             commands: started.commands,
             request_timeout,
             status: started.status,
             acknowledged: started.acknowledged,
+            closing: started.closing,
         };
         Ok((client, started.events))
     }
@@ -138,12 +141,8 @@ impl Client {
     /// Ends the client: tells the server what has been delivered, closes the connection and waits
     /// until that is done. Commands without a result fail with [`ClientError::Closed`].
     pub async fn close(&self) {
-        let (answer, _) = oneshot::channel();
-        let command = Command { request: None, answer, deadline: Instant::now() };
-        // When the task has ended already there is nothing left to do.
-        if self.commands.send(command).await.is_ok() {
-            self.commands.closed().await;
-        }
+        self.closing.notify_one();
+        self.commands.closed().await;
     }
 
     /// Hands a request to the connection task, behind all that were handed over before.
@@ -153,7 +152,7 @@ impl Client {
     ) -> Result<oneshot::Receiver<Result<Reply, ClientError>>, ClientError> {
         let deadline = Instant::now() + self.request_timeout;
         let (answer, answered) = oneshot::channel();
-        let command = Command { request: Some(request), answer, deadline };
+        let command = Command { request, answer, deadline };
         match self.commands.try_send(command) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(ClientError::Closed),

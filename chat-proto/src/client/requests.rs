@@ -20,8 +20,7 @@ use crate::message::{Reply, Request};
 /// What the application's half asks the connection task for.
 #[derive(Debug)]
 pub(super) struct Command {
-    /// `None` asks it to close.
-    pub(super) request: Option<Request>,
+    pub(super) request: Request,
     /// Who waits.
     pub(super) answer: Waiter,
     /// Until when.
@@ -78,7 +77,9 @@ struct Line {
 /// Requests of different lines do not wait for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LineOf {
-    /// The client's own requests.
+    /// Signs of life.
+    Alive,
+    /// The client's other own requests.
     Own,
     /// Registration and log-in.
     Entering,
@@ -88,7 +89,7 @@ enum LineOf {
     Passing,
 }
 
-const LINES: usize = 4;
+const LINES: usize = 5;
 
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,9 +150,9 @@ impl Requests {
             Stage::Entrance => &[LineOf::Entering],
             Stage::Session => &[LineOf::Durable, LineOf::Passing],
         };
-        let own = self.lines[LineOf::Own as usize].first(now);
-        let id = own.or_else(|| others.iter().filter_map(|line| self.lines[*line as usize].first(now)).min());
-        let id = id?;
+        let first = |line: &LineOf| self.lines[*line as usize].first(now);
+        let own = [LineOf::Alive, LineOf::Own].iter().find_map(first);
+        let id = own.or_else(|| others.iter().filter_map(first).min())?;
         let entry = self.unanswered.get_mut(&id).expect("what waits is unanswered");
         self.lines[entry.line as usize].waiting.remove(&id);
         entry.was_sent = true;
@@ -178,8 +179,8 @@ impl Requests {
             && entry.line != LineOf::Entering
             && !matches!(entry.asker, Asker::Nobody | Asker::Acknowledgement)
         {
-            let again = now + error.retry_delay().unwrap_or_else(|| wait(entry.tries));
-            if again < entry.deadline {
+            let delay = error.retry_delay().unwrap_or_else(|| wait(entry.tries));
+            if let Some(again) = now.checked_add(delay).filter(|again| *again < entry.deadline) {
                 entry.tries += 1;
                 let line = &mut self.lines[entry.line as usize];
                 line.waiting.insert(id);
@@ -206,7 +207,7 @@ impl Requests {
         {
             self.deadlines.pop_first();
             let entry = self.unanswered.get_mut(&id).expect("what has a deadline is unanswered");
-            if entry.in_flight && matches!(entry.line, LineOf::Own | LineOf::Entering) {
+            if entry.line.is_own() || (entry.in_flight && entry.line == LineOf::Entering) {
                 lateness = Lateness::OfConnection;
             }
             tell(std::mem::replace(&mut entry.asker, Asker::Nobody), Err(ClientError::TimedOut));
@@ -237,14 +238,16 @@ impl Requests {
         for id in in_flight {
             let entry = self.unanswered.get_mut(&id).expect("it was just found");
             entry.in_flight = false;
-            if entry.line != LineOf::Own && entry.is_repeatable() {
+            if !entry.line.is_own() && entry.is_repeatable() {
                 self.lines[entry.line as usize].waiting.insert(id);
             } else {
                 self.drop_lost(id, &mut own);
             }
         }
-        let waiting = std::mem::take(&mut self.lines[LineOf::Own as usize].waiting);
-        waiting.into_iter().for_each(|id| self.drop_lost(id, &mut own));
+        for line in [LineOf::Alive, LineOf::Own] {
+            let waiting = std::mem::take(&mut self.lines[line as usize].waiting);
+            waiting.into_iter().for_each(|id| self.drop_lost(id, &mut own));
+        }
         self.in_flight = 0;
         own
     }
@@ -292,12 +295,11 @@ impl Requests {
 
     fn drop_lost(&mut self, id: u64, own: &mut Vec<Request>) {
         let Some(entry) = self.remove(id) else { return };
-        match entry.line {
-            LineOf::Own => own.push(entry.request),
-            _ => {
-                let lost = io::Error::new(io::ErrorKind::ConnectionReset, "the connection broke");
-                tell(entry.asker, Err(ClientError::unreachable(lost)));
-            }
+        if entry.line.is_own() {
+            own.push(entry.request);
+        } else {
+            let lost = io::Error::new(io::ErrorKind::ConnectionReset, "the connection broke");
+            tell(entry.asker, Err(ClientError::unreachable(lost)));
         }
     }
 
@@ -326,9 +328,15 @@ impl Line {
 }
 
 impl LineOf {
+    fn is_own(self) -> bool {
+        matches!(self, Self::Alive | Self::Own)
+    }
+
     fn new(request: &Request, asker: &Asker) -> Self {
-        if !matches!(asker, Asker::Application(_) | Asker::Nobody) {
-            return Self::Own;
+        match asker {
+            Asker::Keepalive => return Self::Alive,
+            Asker::CatchUp(_) | Asker::Acknowledgement => return Self::Own,
+            Asker::Application(_) | Asker::Nobody => {}
         }
         match request {
             Request::Hello(_) | Request::Register(_) | Request::Login(_) => Self::Entering,

@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::super::catch_up::Room;
+use super::super::config::ClientConfig;
 use super::super::deliveries::Delivery;
 use super::super::error::ClientError;
 use super::super::event::ClientEvent;
@@ -37,6 +38,11 @@ struct Pace {
 }
 
 impl Pace {
+    /// What a server announces is taken within reason.
+    fn new(interval: Duration) -> Self {
+        Self { interval: interval.clamp(Duration::from_secs(1), ClientConfig::LONGEST_WAIT), asked: false }
+    }
+
     /// Asking at half the interval leaves the other half for the answer, so that a silent server is
     /// noticed within one.
     fn ask_at(&self, heard: Instant, spoke: Instant) -> Option<Instant> {
@@ -77,8 +83,10 @@ impl Driver {
                 verdict::of_break(broken, self.acting())
             }
             Ok(()) => {
-                self.acknowledge_at = Some(Instant::now());
-                self.acknowledge(Instant::now());
+                if self.stage == Stage::Session {
+                    self.acknowledge_at = Some(Instant::now());
+                    self.acknowledge(Instant::now());
+                }
                 self.send(&mut link.outbound, welcome.limits, Instant::now());
                 let farewell = tokio::time::timeout(FAREWELL, link.outbound.finish()).await;
                 tracing::debug!(?farewell, "closed");
@@ -92,7 +100,7 @@ impl Driver {
         S: AsyncRead + AsyncWrite,
     {
         let Link { inbound, outbound } = link;
-        let mut pace = Pace { interval: welcome.ping_interval, asked: false };
+        let mut pace = Pace::new(welcome.ping_interval);
         // The alarm is set anew only to ring earlier; ringing too early costs one turn.
         let mut alarm = pin!(tokio::time::sleep_until(inbound.heard));
         let mut rings_at = inbound.heard;
@@ -120,6 +128,7 @@ impl Driver {
             // Writing comes first and is bounded by the requests that may be in flight.
             tokio::select! {
                 biased;
+                () = self.asked_to_close.notified() => self.closing = true,
                 written = outbound.write(), if outbound.unwritten_bytes() > 0 => {
                     if let Err(error) = written {
                         return self.last_words(inbound, ClientError::unreachable(error)).await;
@@ -144,7 +153,7 @@ impl Driver {
         inbound: &mut Inbound<S>,
         error: ClientError,
     ) -> Result<(), Break> {
-        let mut pace = Pace { interval: LAST_WORDS, asked: true };
+        let mut pace = Pace::new(LAST_WORDS);
         let listening = async {
             loop {
                 self.take_frames(inbound, &mut pace)?;
@@ -201,7 +210,7 @@ impl Driver {
 
     /// Tells the server what was delivered after this time, or earlier if that was intended.
     fn acknowledge_after(&mut self, delay: Duration) {
-        self.acknowledge_at.get_or_insert(Instant::now() + delay);
+        self.acknowledge_at.get_or_insert(Instant::now() + delay.min(ClientConfig::LONGEST_WAIT));
     }
 
     /// Puts requests into frames, as many as may be in flight.

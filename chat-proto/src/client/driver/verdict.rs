@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chat_core::{EndReason, Error, ErrorKind};
 
+use super::super::config::ClientConfig;
 use super::super::error::ClientError;
 use super::super::event::ClientEvent;
 use super::super::link::Break;
@@ -36,7 +37,7 @@ pub(super) fn of_break(broken: Break, acting: Acting) -> Verdict {
         Break::Lost(_) => return Verdict::Again { not_before: None },
         Break::Closed(close) => close,
     };
-    let again = Verdict::Again { not_before: close.retry_after };
+    let again = after(close.retry_after);
     match (close.code.comeback(), close.code.end_reason()) {
         (Comeback::Reconnect, _) => again,
         (_, Some(reason)) => Verdict::End(ClientEvent::Ended(reason)),
@@ -51,9 +52,7 @@ fn of_refusal(error: Error) -> Verdict {
     use ErrorKind::{AlreadyOnline, OutcomeUnknown, Overloaded, RateLimited, Unavailable};
     match error.kind() {
         // The session that is in the way may be the one that just broke.
-        AlreadyOnline | RateLimited | Overloaded | Unavailable | OutcomeUnknown => {
-            Verdict::Again { not_before: error.retry_delay() }
-        }
+        AlreadyOnline | RateLimited | Overloaded | Unavailable | OutcomeUnknown => after(error.retry_delay()),
         _ => Verdict::End(ClientEvent::GaveUp(error.into())),
     }
 }
@@ -73,6 +72,10 @@ pub(super) fn voids_token(event: &ClientEvent) -> bool {
         ClientEvent::Ended(reason) => matches!(reason, EndReason::LoggedOut | EndReason::AccountDeleted),
         _ => false,
     }
+}
+
+fn after(wish: Option<Duration>) -> Verdict {
+    Verdict::Again { not_before: wish.map(|wish| wish.min(ClientConfig::LONGEST_WAIT)) }
 }
 
 fn of_close(close: Close) -> ClientError {

@@ -210,7 +210,7 @@ fn cursors_come_in_parts_that_name_their_end() {
 }
 
 /// What a server does, in an order that nobody can rely on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     Write(u8),
     Push { from: u8, len: u8 },
@@ -243,8 +243,8 @@ struct Model {
 }
 
 impl Model {
-    fn take(&mut self, advance: Advance) {
-        self.delivered.extend(seqs(&advance));
+    fn take(&mut self, advance: &Advance) {
+        self.delivered.extend(seqs(advance));
     }
 
     fn run(&mut self, step: Step) {
@@ -255,7 +255,7 @@ impl Model {
                     let from = Seq::from(from) % self.head + 1;
                     let pushed = entries(from..=self.head.min(from + Seq::from(len)));
                     let advance = self.positions.pushed(CONVERSATION, pushed);
-                    self.take(advance);
+                    self.take(&advance);
                 }
             }
             Step::PushWithoutRoom if self.head > 0 => {
@@ -272,7 +272,7 @@ impl Model {
                 let have = self.delivered.last().copied().unwrap_or(self.start);
                 let page = entries((have + 1..=self.head).take(limit.into()));
                 let advance = self.positions.synced(&state(1, self.start, self.head), page);
-                self.take(advance.expect("no contradiction"));
+                self.take(&advance.expect("no contradiction"));
                 self.positions.sync_ended();
             }
             Step::Answer { limit } => self.answer(limit),
@@ -289,7 +289,7 @@ impl Model {
             }
             Repair::Settle { .. } => self.positions.settled(&state(1, self.start, self.head)),
         };
-        self.take(advance);
+        self.take(&advance);
     }
 }
 
