@@ -9,13 +9,14 @@ use tokio::time::Instant;
 use super::{Committer, Pending, Reply, SendWork, Submission, Work, queue, store_error};
 use crate::engine::rules::{self, Rules};
 use crate::store::{Item, Outcome, StoreError};
-use crate::{ConversationId, Error, UserId};
+use crate::{ConversationId, Error, Timestamp, UserId};
 
 impl Committer {
     /// Makes items of what was gathered. Sends that are refused are answered here: with the receipt
     /// they got the first time, when they are repetitions.
     pub(super) async fn decide(&self, mut submissions: Vec<Submission>) -> Vec<(Item, Pending)> {
-        let known = match self.load_rules(&mut submissions).await {
+        let wall = self.inner.environment.clock.now();
+        let known = match self.load_rules(&mut submissions, wall).await {
             Ok(known) => known,
             Err(error) => {
                 for submission in submissions {
@@ -64,16 +65,23 @@ impl Committer {
     async fn load_rules(
         &self,
         submissions: &mut Vec<Submission>,
+        wall: Timestamp,
     ) -> Result<BTreeMap<(ConversationId, UserId), Rules>, StoreError> {
         let mut missing = BTreeSet::new();
         let mut known = BTreeMap::new();
         for submission in submissions.iter() {
             if let Work::Send(send) = &submission.work {
                 let key = (send.append.conversation, send.append.sender);
-                if known.contains_key(&key) || missing.contains(&key) {
+                if missing.contains(&key) {
                     continue;
                 }
-                match self.inner.rules.find(key.0, key.1) {
+                let rules = known.remove(&key).or_else(|| self.inner.rules.find(key.0, key.1));
+                // The lock finds a permission that no longer holds; nothing finds such a refusal, so
+                // that one is made only on what was just read.
+                let permits = |rules: &Rules| {
+                    rules::decide(rules, send.wish, key.1, self.inner.config.writing, wall).is_ok()
+                };
+                match rules.filter(permits) {
                     Some(rules) => drop(known.insert(key, rules)),
                     None => drop(missing.insert(key)),
                 }
