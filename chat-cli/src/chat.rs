@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chat_core::{
-    Content, ConversationId, ConversationState, Credentials, EndReason, Entry, Error, ErrorKind, GroupId,
-    Register, Sync, UserId,
+    Contact, Content, ConversationId, ConversationState, Credentials, DeviceId, EndReason, Entry, Error,
+    ErrorKind, GroupId, Register, Sync, UserId,
 };
 use chat_proto::client::{Account, Client, ClientConfig, ClientError, ClientEvents};
 
@@ -41,38 +41,23 @@ pub(crate) enum Entrance {
 }
 
 impl Chat {
-    /// Comes in with the token that the profile holds.
+    /// Comes in with the token that the profile holds; a failure gives the profile back.
     pub(crate) async fn resume(
         profile: Profile,
         server: Option<&str>,
-    ) -> Result<(Self, ClientEvents), Failure> {
-        let (Some(identity), Some(token)) = (profile.identity(), profile.token()) else {
-            return Err(Failure::Usage(format!(
-                "nobody is logged in with the profile `{}`: `chat-cli login NAME` or `chat-cli register NAME`",
-                profile.name()
-            )));
+    ) -> Result<(Self, ClientEvents), (Profile, Failure)> {
+        let resumption = match Resumption::of(&profile, server) {
+            Ok(resumption) => resumption,
+            Err(failure) => return Err((profile, failure)),
         };
-        if let Some(asked) = server.filter(|asked| *asked != identity.server) {
-            return Err(Failure::Usage(format!(
-                "the profile `{}` belongs to @{} on {}; for {asked} use another --profile, or log in there with this one",
-                profile.name(),
-                identity.name,
-                identity.server
-            )));
+        let Resumption { server, me, config } = resumption;
+        match Client::connect(config).await {
+            Ok((client, events)) => Ok((Self { client, server, me, profile }, events)),
+            Err(error) => Err((profile, failure(error, &server))),
         }
-        let (server, me) = (identity.server.clone(), identity.user);
-        let me = UserId::new(me)
-            .map_err(|_| Failure::Usage("the profile's account.json is damaged: log in again".into()))?;
-        let mut config = ClientConfig::new(server.clone());
-        config.token = Some(token);
-        config.cursors = profile.state.cursors();
-        config.epoch = profile.state.epoch();
-        let connected = Client::connect(config).await;
-        let (client, events) = connected.map_err(|error| failure(error, &server))?;
-        Ok((Self { client, server, me, profile }, events))
     }
 
-    /// Comes in as somebody; the profile is theirs from then on.
+    /// Comes in as somebody; the profile is theirs from then on. A failure gives it back.
     pub(crate) async fn enter(
         mut profile: Profile,
         server: Option<&str>,
@@ -90,13 +75,19 @@ impl Chat {
             let account = account.map_err(|error| failure(error, &server))?;
             Ok((client, events, account))
         };
-        match entered.await {
-            Ok((client, events, account)) => match begin(&mut profile, &server, &account) {
-                Ok(()) => Ok((Self { client, server, me: account.user, profile }, events)),
-                Err(failure) => Err((profile, failure)),
-            },
-            Err(failure) => Err((profile, failure)),
+        let (client, events, account) = match entered.await {
+            Ok(entered) => entered,
+            Err(failure) => return Err((profile, failure)),
+        };
+        let older = device_left(&profile, &server, &account);
+        if let Err(failure) = begin(&mut profile, &server, &account) {
+            return Err((profile, failure));
         }
+        if let Some(older) = older {
+            // One that stays for want of an answer can be revoked by hand.
+            let _ = client.revoke_device(client.new_id(), older).await;
+        }
+        Ok((Self { client, server, me: account.user, profile }, events))
     }
 
     /// The connection.
@@ -227,6 +218,19 @@ impl Chat {
         Ok(states)
     }
 
+    /// All contacts, requests and blocks.
+    pub(crate) async fn contacts(&self) -> Result<Vec<Contact>, Failure> {
+        let mut contacts: Vec<Contact> = Vec::new();
+        loop {
+            let after = contacts.last().map(|contact| contact.profile.user);
+            let page = self.client.contacts(after, PAGE).await.map_err(|error| self.failure(error))?;
+            if page.is_empty() {
+                return Ok(contacts);
+            }
+            contacts.extend(page);
+        }
+    }
+
     /// Remembers what a conversation's state says about names.
     pub(crate) fn learn_state(&mut self, state: &ConversationState) {
         if let Some(group) = &state.group {
@@ -274,6 +278,48 @@ impl Chat {
     }
 }
 
+/// What a profile says about how to come in again.
+struct Resumption {
+    server: String,
+    me: UserId,
+    config: ClientConfig,
+}
+
+impl Resumption {
+    fn of(profile: &Profile, asked: Option<&str>) -> Result<Self, Failure> {
+        let (Some(identity), Some(token)) = (profile.identity(), profile.token()) else {
+            return Err(Failure::Usage(format!(
+                "nobody is logged in with the profile `{}`: `chat-cli login NAME` or `chat-cli register NAME`",
+                profile.name()
+            )));
+        };
+        let server = identity.server.clone();
+        if let Some(asked) = asked.filter(|asked| *asked != server) {
+            return Err(Failure::Usage(format!(
+                "the profile `{}` belongs to @{} on {server}; for {asked} use another --profile, or log in there \
+                 with this one",
+                profile.name(),
+                identity.name,
+            )));
+        }
+        let me = UserId::new(identity.user)
+            .map_err(|_| Failure::Usage("the profile's account.json is damaged: log in again".into()))?;
+        let mut config = ClientConfig::new(server.clone());
+        config.token = Some(token);
+        config.cursors = profile.state.cursors();
+        config.epoch = profile.state.epoch();
+        Ok(Self { server, me, config })
+    }
+}
+
+/// The device that the same user was with this profile before: its token is about to be forgotten.
+fn device_left(profile: &Profile, server: &str, account: &Account) -> Option<DeviceId> {
+    let known = profile.identity()?;
+    let same = known.server == server && known.user == account.user.number();
+    let device = DeviceId::new(known.device).ok()?;
+    (same && device != account.device).then_some(device)
+}
+
 fn begin(profile: &mut Profile, server: &str, account: &Account) -> Result<(), Failure> {
     let token = account.token.ok_or_else(|| {
         Failure::Usage("the server gave no token, so that this device cannot be remembered".into())
@@ -285,6 +331,9 @@ fn begin(profile: &mut Profile, server: &str, account: &Account) -> Result<(), F
 fn failure(error: ClientError, server: &str) -> Failure {
     match error {
         ClientError::Refused(error) => Failure::Refused(error),
+        ClientError::Unreachable { source } => {
+            Failure::Unreachable { server: server.into(), reason: source.to_string() }
+        }
         other => Failure::Unreachable { server: server.into(), reason: other.to_string() },
     }
 }

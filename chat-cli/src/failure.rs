@@ -50,6 +50,14 @@ impl Failure {
         }
     }
 
+    /// The kind of the server's refusal, `None` when it refused nothing.
+    pub(crate) fn kind(&self) -> Option<ErrorKind> {
+        match self {
+            Self::Refused(error) => Some(error.kind()),
+            _ => None,
+        }
+    }
+
     /// Whether there is nobody to tell.
     pub(crate) fn is_quiet(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)

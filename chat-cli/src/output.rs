@@ -15,21 +15,39 @@ pub(crate) enum Form {
     Json,
 }
 
-/// Takes results and prints them, each as one line at once.
+/// Takes results, each as one line.
 pub(crate) struct Output {
     form: Form,
-    sink: Box<dyn Write + Send>,
+    sink: Sink,
+}
+
+enum Sink {
+    /// Each line is written at once.
+    Stdout(io::Stdout),
+    /// Lines are gathered.
+    Held(String),
 }
 
 impl Output {
     /// Results go to standard output.
     pub(crate) fn stdout(form: Form) -> Self {
-        Self { form, sink: Box::new(io::stdout()) }
+        Self { form, sink: Sink::Stdout(io::stdout()) }
     }
 
-    /// Results in words go to this place.
-    pub(crate) fn to(sink: impl Write + Send + 'static) -> Self {
-        Self { form: Form::Text, sink: Box::new(sink) }
+    /// Results in words are held for whoever asked.
+    pub(crate) fn held() -> Self {
+        Self { form: Form::Text, sink: Sink::Held(String::new()) }
+    }
+
+    /// What was held, its lines separated by line breaks.
+    pub(crate) fn into_text(self) -> String {
+        match self.sink {
+            Sink::Stdout(_) => String::new(),
+            Sink::Held(mut text) => {
+                text.truncate(text.trim_end_matches('\n').len());
+                text
+            }
+        }
     }
 
     /// Prints one result in the form that was chosen.
@@ -56,6 +74,14 @@ impl Output {
     fn print(&mut self, line: &str) -> Result<(), Failure> {
         // One write per line: what reads along never sees a part of one.
         let line = format!("{line}\n");
-        self.sink.write_all(line.as_bytes()).and_then(|()| self.sink.flush()).map_err(Failure::Output)
+        match &mut self.sink {
+            Sink::Held(text) => {
+                text.push_str(&line);
+                Ok(())
+            }
+            Sink::Stdout(stdout) => {
+                stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()).map_err(Failure::Output)
+            }
+        }
     }
 }

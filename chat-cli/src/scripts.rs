@@ -1,5 +1,6 @@
 //! The face for scripts: one command, its results, an exit code.
 
+use chat_proto::client::ClientEvents;
 use serde_json::json;
 
 use crate::arguments::Command;
@@ -35,13 +36,13 @@ pub(crate) async fn run(
             output.result(|| "nobody was logged in".into(), || json::done(json!({})))
         }
         Command::Logout => {
-            let (chat, _) = Chat::resume(profile, server).await?;
+            let (chat, _) = resume(profile, server).await?;
             account::log_out(&chat).await?;
             account::leave_for_good(chat).await?;
             output.result(|| "logged out".into(), || json::done(json!({})))
         }
         Command::Tail { to } => {
-            let (mut chat, mut events) = Chat::resume(profile, server).await?;
+            let (mut chat, mut events) = resume(profile, server).await?;
             let result = tail::run(&mut chat, &mut events, output, to.as_ref()).await;
             // The positions of what was printed are kept however it ended.
             let left = chat.leave().await;
@@ -50,7 +51,7 @@ pub(crate) async fn run(
         command => {
             // Without its events the client neither keeps nor acknowledges entries: what was missed
             // stays missed until something shows it.
-            let (mut chat, _) = Chat::resume(profile, server).await?;
+            let (mut chat, _) = resume(profile, server).await?;
             let result = match command {
                 Command::Password { password_stdin } => {
                     change_password(&chat, output, Source::of_flag(password_stdin)).await
@@ -61,6 +62,10 @@ pub(crate) async fn run(
             result.and(left.map(drop))
         }
     }
+}
+
+async fn resume(profile: Profile, server: Option<&str>) -> Result<(Chat, ClientEvents), Failure> {
+    Chat::resume(profile, server).await.map_err(|(_, failure)| failure)
 }
 
 async fn change_password(chat: &Chat, output: &mut Output, source: Source) -> Result<(), Failure> {

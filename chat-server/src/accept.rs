@@ -5,13 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use chat_core::Engine;
-use chat_proto::message::{CloseCode, Push, ServerFrame};
-use chat_proto::server::{ConnectionConfig, serve};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use chat_proto::message::CloseCode;
+use chat_proto::server::{ConnectionConfig, refuse, serve};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 /// How long accepting rests when the system has no more files or memory for a connection: those that
@@ -22,7 +20,7 @@ const REST: Duration = Duration::from_millis(100);
 const REFUSALS: usize = 64;
 
 /// How long such a connection may take to hear it.
-const REFUSAL_DEADLINE: Duration = Duration::from_secs(1);
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Takes connections until it is told to stop, and then waits for them to end.
 pub(crate) struct Acceptor {
@@ -33,6 +31,8 @@ pub(crate) struct Acceptor {
     refusals: Arc<Semaphore>,
     stop: watch::Receiver<bool>,
     connections: JoinSet<()>,
+    /// The last attempt to accept failed for want of files or memory.
+    starved: bool,
 }
 
 impl Acceptor {
@@ -52,6 +52,7 @@ impl Acceptor {
             refusals: Arc::new(Semaphore::new(REFUSALS)),
             stop,
             connections: JoinSet::new(),
+            starved: false,
         }
     }
 
@@ -70,7 +71,7 @@ impl Acceptor {
                 }
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, peer)) => self.take(stream, peer),
-                    Err(error) => rest(&error).await,
+                    Err(error) => self.rest(&error).await,
                 }
             }
         }
@@ -79,7 +80,30 @@ impl Acceptor {
         while self.connections.join_next().await.is_some() {}
     }
 
+    /// A connection that failed before it was accepted is its peer's affair; a lack of files or memory
+    /// is ours, and passes.
+    async fn rest(&mut self, error: &io::Error) {
+        match error.kind() {
+            io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::WouldBlock => {
+                tracing::debug!(%error, "a connection ended before it was accepted");
+            }
+            _ => {
+                if !self.starved {
+                    tracing::warn!(%error, "cannot accept connections; trying until it is possible again");
+                }
+                self.starved = true;
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+
     fn take(&mut self, stream: TcpStream, peer: SocketAddr) {
+        if std::mem::take(&mut self.starved) {
+            tracing::info!("accepting connections again");
+        }
         let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
             self.refuse(stream, peer);
             return;
@@ -102,7 +126,10 @@ impl Acceptor {
     fn refuse(&mut self, stream: TcpStream, peer: SocketAddr) {
         tracing::debug!(%peer, "a connection beyond the limit was refused");
         if let Ok(turn) = Arc::clone(&self.refusals).try_acquire_owned() {
-            self.connections.spawn(say_full(stream, turn));
+            self.connections.spawn(async move {
+                refuse(stream, CloseCode::OVERLOADED, REFUSAL_PATIENCE).await;
+                drop(turn);
+            });
         }
     }
 }
@@ -110,35 +137,4 @@ impl Acceptor {
 /// Waits until it is time to stop; a sender that is gone says so too.
 async fn told(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
-}
-
-/// Tells a client that there is no room, and waits a little for it to hang up, since a connection
-/// that is closed with unread input takes back what was written to it.
-async fn say_full(mut stream: TcpStream, _turn: OwnedSemaphorePermit) {
-    let mut frame = BytesMut::new();
-    ServerFrame::Push(Push::Close(CloseCode::OVERLOADED.into())).encode(&mut frame);
-    let told = async {
-        stream.write_all(&frame).await?;
-        stream.shutdown().await?;
-        let mut ignored = [0; 256];
-        while stream.read(&mut ignored).await? > 0 {}
-        io::Result::Ok(())
-    };
-    // Whether a client heard why it was refused changes nothing here.
-    let _ = tokio::time::timeout(REFUSAL_DEADLINE, told).await;
-}
-
-/// A connection that failed before it was accepted is its peer's affair; a lack of files or memory is
-/// ours, and passes.
-async fn rest(error: &io::Error) {
-    match error.kind() {
-        io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::Interrupted
-        | io::ErrorKind::WouldBlock => tracing::debug!(%error, "a connection ended before it was accepted"),
-        _ => {
-            tracing::warn!(%error, "cannot accept connections; trying again");
-            tokio::time::sleep(REST).await;
-        }
-    }
 }

@@ -11,8 +11,6 @@ use crate::output::Output;
 use crate::render::{json, words};
 use crate::sanitise;
 
-const PAGE: usize = 200;
-
 pub(super) async fn carry_out(
     chat: &mut Chat,
     output: &mut Output,
@@ -49,27 +47,21 @@ async fn act(
 }
 
 async fn list(chat: &mut Chat, output: &mut Output) -> Result<(), Failure> {
-    let mut after = None;
-    let mut any = false;
-    loop {
-        let page = chat.client().contacts(after, PAGE).await.map_err(|error| chat.failure(error))?;
-        for contact in &page {
-            chat.profile.state.names.learn_user(&contact.profile);
-            let profile = &contact.profile;
-            output.result(
-                || {
-                    let name = sanitise::name(profile.name.as_str());
-                    let shown = sanitise::name(profile.display_name.as_str());
-                    format!("@{name}  “{shown}”  {}", words::contact(contact))
-                },
-                || json::contact(contact),
-            )?;
-        }
-        any |= !page.is_empty();
-        match page.last() {
-            Some(last) => after = Some(last.profile.user),
-            None => break,
-        }
+    let contacts = chat.contacts().await?;
+    for contact in &contacts {
+        chat.profile.state.names.learn_user(&contact.profile);
+        let profile = &contact.profile;
+        output.result(
+            || {
+                let name = sanitise::name(profile.name.as_str());
+                let shown = sanitise::name(profile.display_name.as_str());
+                format!("@{name}  “{shown}”  {}", words::contact(contact))
+            },
+            || json::contact(contact),
+        )?;
     }
-    if any { Ok(()) } else { output.remark("no contacts yet: ask somebody with `contacts add @NAME`") }
+    if contacts.is_empty() {
+        output.remark("no contacts yet: ask somebody with `contacts add @NAME`")?;
+    }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use chat_core::{ConversationId, Entry, Ephemeral};
 use chat_proto::client::{ClientEvent, ClientEvents};
 
+use super::blocked::Blocked;
 use super::completion::Candidates;
 use super::dialogue;
 use super::line::{self, COMMANDS, Line};
@@ -41,6 +42,7 @@ struct Seat<'a> {
     current: Option<(Address, ConversationId)>,
     /// What arrives is gathered here until one has caught up.
     missed: Option<Missed>,
+    blocked: Blocked,
     autosave: Autosave,
     connected: bool,
 }
@@ -52,9 +54,11 @@ pub(super) async fn sit(
     mut events: ClientEvents,
 ) -> Result<Departure, Failure> {
     terminal.remember(Some(chat.profile.lines_file()?)).await;
+    let blocked = Blocked::of(&chat).await?;
     let mut seat = Seat {
         terminal,
         chat,
+        blocked,
         current: None,
         missed: Some(Missed::default()),
         autosave: Autosave::default(),
@@ -80,7 +84,11 @@ pub(super) async fn sit(
                 }
                 line = terminal.begin_line(seat.prompt());
             }
-            () = seat.autosave.due() => seat.chat.profile.save()?,
+            () = seat.autosave.due() => {
+                if let Err(failure) = seat.chat.profile.save() {
+                    terminal.say(failure.to_string());
+                }
+            }
             event = events.next() => {
                 let failure = match event {
                     Some(ClientEvent::Ended(reason)) => seat.chat.ended(reason),
@@ -165,10 +173,14 @@ impl Seat<'_> {
             command,
             Command::Send { .. } | Command::Edit { .. } | Command::Recall { .. } | Command::React { .. }
         );
+        let mut output = Output::held();
+        let result = commands::carry_out(&mut self.chat, &mut output, command).await;
+        let text = output.into_text();
         // What one writes arrives as an entry like everyone else's; a receipt beside it says nothing new.
-        let mut output =
-            if writes { Output::to(std::io::sink()) } else { Output::to(self.terminal.printer()) };
-        commands::carry_out(&mut self.chat, &mut output, command).await
+        if !writes && !text.is_empty() {
+            self.terminal.say(text);
+        }
+        result
     }
 
     async fn switch(&mut self, address: Address) -> Result<(), Failure> {
@@ -176,7 +188,7 @@ impl Seat<'_> {
         let history = Command::History { to: address.clone(), limit: SHOWN_ON_SWITCH, before: None };
         self.run(history).await?;
         let read = Command::Read { to: address.clone(), up_to: None };
-        commands::carry_out(&mut self.chat, &mut Output::to(std::io::sink()), read).await?;
+        commands::carry_out(&mut self.chat, &mut Output::held(), read).await?;
         self.current = Some((address, conversation));
         Ok(())
     }
@@ -184,8 +196,10 @@ impl Seat<'_> {
     async fn change_password(&mut self) -> Result<(), Failure> {
         let Some(current) = self.terminal.password("Current password: ").await else { return Ok(()) };
         let Some(new) = dialogue::choose_password(self.terminal).await else { return Ok(()) };
-        let mut output = Output::to(self.terminal.printer());
-        account::change_password(&self.chat, &mut output, current, new).await
+        let mut output = Output::held();
+        account::change_password(&self.chat, &mut output, current, new).await?;
+        self.terminal.say(output.into_text());
+        Ok(())
     }
 
     fn help(&self) {
@@ -264,14 +278,18 @@ impl Seat<'_> {
 
     /// Shows an entry; in the current conversation it counts as read by that.
     async fn show(&mut self, conversation: ConversationId, entry: &Entry) {
+        self.chat.profile.state.show(conversation, entry.seq);
+        self.autosave.changed();
+        self.blocked.follow(conversation, entry);
+        if self.blocked.hides(entry) {
+            return;
+        }
         // Without a name there is still a number to show.
         let _ = self.chat.learn_entries(conversation, std::iter::once(entry)).await;
         let is_current = self.current.as_ref().is_some_and(|(_, current)| *current == conversation);
         let reader = self.chat.reader(Breaks::Indented);
         let line = if is_current { reader.line(entry) } else { reader.line_in(conversation, entry) };
         self.terminal.say(line);
-        self.chat.profile.state.show(conversation, entry.seq);
-        self.autosave.changed();
         if is_current && entry.sender != self.chat.me() {
             // The next one that is read carries this one too.
             let _ = self.chat.client().mark_read(conversation, entry.seq).await;

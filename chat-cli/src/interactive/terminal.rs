@@ -18,6 +18,10 @@ use super::completion::{Candidates, Completion};
 use crate::failure::Failure;
 
 /// Blocks of lines that wait to be printed at most; a producer beyond that waits.
+///
+/// A block that is handed to the editor in the moment in which it finishes a line is printed with the
+/// next one, and holds up the printer until then. So what a typed line leads to is said in a few
+/// blocks, far fewer than this, before the next line is begun.
 const PRINT_QUEUE: usize = 256;
 
 /// Lines kept per profile.
@@ -43,13 +47,9 @@ enum Ask {
 /// A terminal, or whatever takes its place: lines of a pipe are read without a prompt.
 pub(super) struct Terminal {
     asks: mpsc::Sender<Ask>,
-    printer: Printer,
+    prints: mpsc::SyncSender<String>,
     completion: Completion,
 }
-
-/// Prints above the line being typed.
-#[derive(Clone)]
-pub(super) struct Printer(mpsc::SyncSender<String>);
 
 impl Terminal {
     /// Takes the process's terminal.
@@ -67,7 +67,7 @@ impl Terminal {
         // types, so the process does not wait for it.
         thread::spawn(move || read(editor, &asked));
         thread::spawn(move || print(external, &printed));
-        Ok(Self { asks, printer: Printer(prints), completion })
+        Ok(Self { asks, prints, completion })
     }
 
     /// Begins to read a line; the answer is `None` at the end of input.
@@ -108,23 +108,7 @@ impl Terminal {
     pub(super) fn say(&self, text: impl Into<String>) {
         let text = text.into();
         // A printer that is gone has met a terminal that is gone; the reader will tell.
-        let _ = self.printer.0.send(text + "\n");
-    }
-
-    /// The same as a place where results go.
-    pub(super) fn printer(&self) -> Printer {
-        self.printer.clone()
-    }
-}
-
-impl Write for Printer {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let text = String::from_utf8_lossy(bytes).into_owned();
-        self.0.send(text).map(|()| bytes.len()).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        let _ = self.prints.send(text + "\n");
     }
 }
 

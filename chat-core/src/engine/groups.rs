@@ -180,7 +180,8 @@ impl Session {
         item.append.push(entry(at, user, &created, Rules::Change));
         for member in &all {
             let standing = if *member == user { Standing::Owner } else { Standing::Member };
-            item.write.push(entering(at, *member, standing, SeqRef::Appended(1), profile.history));
+            let row = entering(at, *member, standing, SeqRef::Appended(1), profile.history);
+            item.write.push(Write::Standing(row));
             if *member != user {
                 item.append.push(group_notice(*member, user, GroupEvent::Entered, &group, *member));
             }

@@ -9,7 +9,7 @@ use super::Inner;
 use super::hub::cut;
 use crate::bus::Topic;
 use crate::store::StoreError;
-use crate::{ConversationId, Direction, GroupId, Range, Seq, UserId};
+use crate::{ConversationId, Direction, GroupId, Head, Range, Seq, UserId};
 
 /// A repair reads pages of so many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -94,7 +94,7 @@ async fn attach(inner: &Inner, user: UserId, group: GroupId) -> Result<(), Store
     let conversation = ConversationId::Group(group);
     let mut sessions = inner.hub.sessions(user);
     sessions.retain(|session| !session.is_attached(&conversation));
-    if sessions.is_empty() || !is_member(inner, conversation, user).await? {
+    if sessions.is_empty() || head_for(inner, conversation, user).await?.is_none() {
         return Ok(());
     }
     let begins: Vec<_> = sessions
@@ -132,15 +132,21 @@ async fn confirm(
     if let ConversationId::Group(group) = conversation {
         inner.subscribe(&[Topic::Group(group)]).await;
     }
-    if !is_member(inner, conversation, user).await? {
-        return Ok(None);
-    }
-    Ok(inner.store.heads(&[conversation]).await?.pop().map(|head| head.seq))
+    head_for(inner, conversation, user).await
 }
 
-async fn is_member(inner: &Inner, conversation: ConversationId, user: UserId) -> Result<bool, StoreError> {
+/// The head of a group, if the user is a member and it goes on.
+async fn head_for(
+    inner: &Inner,
+    conversation: ConversationId,
+    user: UserId,
+) -> Result<Option<Seq>, StoreError> {
+    let head = inner.store.heads(&[conversation]).await?.pop();
     let row = inner.store.members(&[(conversation, user)]).await?.pop().flatten();
-    Ok(row.is_some_and(|row| row.standing.is_member()))
+    let goes_on = |head: &Head| head.group.as_ref().is_some_and(|group| !group.dissolved);
+    Ok(head
+        .filter(|head| goes_on(head) && row.is_some_and(|row| row.standing.is_member()))
+        .map(|head| head.seq))
 }
 
 /// Ends the subscriptions of conversations to which nobody listens any more. Who listens has a gate

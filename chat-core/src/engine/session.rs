@@ -17,7 +17,7 @@ use super::{Core, Inner, Settled};
 use crate::bus::Topic;
 use crate::store::{Digest, Item, Once, Precondition, Store, Write};
 use crate::{
-    Attachment, ConversationId, DeviceId, EndReason, Error, ErrorKind, Event, Member, Relation, Seq,
+    Attachment, ConversationId, DeviceId, EndReason, Error, ErrorKind, Event, Head, Member, Relation, Seq,
     TokenHash, UserId,
 };
 
@@ -242,7 +242,12 @@ async fn attach_all(core: &Core, outbox: &Arc<Outbox>, inbox_known: bool) -> Res
         let page = core.store.memberships(outbox.user, after, PAGE).await.map_err(|e| store_error(&e))?;
         let Some((last, _)) = page.last() else { break };
         after = Some(last.conversation);
-        let mine: Vec<_> = page.iter().map(|(_, member)| member).filter(|member| listens(member)).collect();
+        let goes_on = |head: &Head| !head.group.as_ref().is_some_and(|group| group.dissolved);
+        let mine: Vec<_> = page
+            .iter()
+            .filter(|(head, member)| listens(member) && goes_on(head))
+            .map(|(_, member)| member)
+            .collect();
         contacts.extend(mine.iter().filter_map(|member| contact(member)));
         blocked.extend(mine.iter().filter(|member| member.blocked).filter_map(|member| peer(member)));
         let group = |member: &&Member| match member.conversation {

@@ -116,11 +116,7 @@ impl Client {
         log.iter().map(|entry| entry.decode_content().expect("well formed")).collect()
     }
 
-    /// The next raw event, for tests that are about events themselves.
-    pub(crate) async fn event(&mut self) -> Option<Event> {
-        self.events.next().await
-    }
-
+    /// The next raw event if there is one, for tests that are about events themselves.
     pub(crate) fn try_event(&mut self) -> Option<Event> {
         self.events.try_next()
     }

@@ -3,10 +3,18 @@
 mod client;
 mod world;
 
+mod accounts;
 mod atomic;
 mod bounded;
 mod complete;
+mod contacts;
+mod deterministic;
 mod durable;
+mod groups;
+mod hooks;
 mod once;
 mod ordered;
+mod presence;
 mod private;
+mod reading;
+mod shutdown;

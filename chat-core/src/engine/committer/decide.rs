@@ -9,13 +9,14 @@ use tokio::time::Instant;
 use super::{Committer, Pending, Reply, SendWork, Submission, Work, queue, store_error};
 use crate::engine::rules::{self, Rules};
 use crate::store::{Item, Outcome, StoreError};
-use crate::{ConversationId, Error, UserId};
+use crate::{ConversationId, Error, Timestamp, UserId};
 
 impl Committer {
     /// Makes items of what was gathered. Sends that are refused are answered here: with the receipt
     /// they got the first time, when they are repetitions.
     pub(super) async fn decide(&self, mut submissions: Vec<Submission>) -> Vec<(Item, Pending)> {
-        let known = match self.load_rules(&mut submissions).await {
+        let wall = self.inner.environment.clock.now();
+        let known = match self.load_rules(&mut submissions, wall).await {
             Ok(known) => known,
             Err(error) => {
                 for submission in submissions {
@@ -27,7 +28,6 @@ impl Committer {
         withdraw(&mut submissions, Instant::now());
         let mut decided = Vec::with_capacity(submissions.len());
         let mut refused = Vec::new();
-        let wall = self.inner.environment.clock.now();
         for submission in submissions {
             let Submission { work, deadline, reply } = submission;
             match work {
@@ -36,10 +36,8 @@ impl Committer {
                 }
                 Work::Send(send) => {
                     let key = (send.append.conversation, send.append.sender);
-                    let allowed = known.get(&key).cloned().ok_or_else(Error::not_allowed).and_then(|rules| {
-                        let policy = self.inner.config.writing;
-                        rules::decide(&rules, send.wish, key.1, policy, wall).map(|()| rules)
-                    });
+                    let rules = known.get(&key).cloned().ok_or_else(Error::not_allowed);
+                    let allowed = rules.and_then(|rules| self.allows(&rules, &send).map(|()| rules));
                     match allowed {
                         Ok(rules) => {
                             let item = send.item(&rules);
@@ -57,23 +55,45 @@ impl Committer {
         decided
     }
 
+    fn allows(&self, rules: &Rules, send: &SendWork) -> Result<(), Error> {
+        let (policy, now) = (self.inner.config.writing, self.inner.environment.clock.now());
+        rules::decide(rules, send.wish, send.append.sender, policy, now)
+    }
+
     /// The rules that the sends of a batch are decided on: one version for each, so that of the sends
     /// of one session none overtakes another that is stale.
     async fn load_rules(
         &self,
         submissions: &mut Vec<Submission>,
+        wall: Timestamp,
     ) -> Result<BTreeMap<(ConversationId, UserId), Rules>, StoreError> {
         let mut missing = BTreeSet::new();
         let mut known = BTreeMap::new();
         for submission in submissions.iter() {
             if let Work::Send(send) = &submission.work {
                 let key = (send.append.conversation, send.append.sender);
-                if known.contains_key(&key) || missing.contains(&key) {
+                if missing.contains(&key) {
                     continue;
                 }
-                match self.inner.rules.find(key.0, key.1) {
+                let rules = known.remove(&key).or_else(|| self.inner.rules.find(key.0, key.1));
+                // The lock finds a permission that no longer holds; nothing finds such a refusal, so
+                // that one is made only on what was just read.
+                let permits = |rules: &Rules| {
+                    rules::decide(rules, send.wish, key.1, self.inner.config.writing, wall).is_ok()
+                };
+                match rules.filter(permits) {
                     Some(rules) => drop(known.insert(key, rules)),
                     None => drop(missing.insert(key)),
+                }
+            }
+        }
+        // What would be refused on rules seen earlier may be allowed by now, and nothing would ever
+        // compare them with the store's.
+        for submission in submissions.iter() {
+            if let Work::Send(send) = &submission.work {
+                let key = (send.append.conversation, send.append.sender);
+                if known.get(&key).is_some_and(|rules| self.allows(rules, send).is_err()) {
+                    missing.insert(key);
                 }
             }
         }

@@ -111,24 +111,23 @@ pub(super) fn decide(scene: &Scene, action: &GroupAction) -> Result<Item, Error>
     }
 }
 
-/// The row of a new member.
+/// The row of a new member. A mute stays: leaving and joining again does not lift it.
 pub(super) fn entering(
     at: ConversationId,
     user: UserId,
     standing: Standing,
     joined: SeqRef,
     history: HistoryPolicy,
-) -> Write {
-    Write::Standing(StandingChange {
+) -> StandingChange {
+    StandingChange {
         standing: Some(standing),
         joined: Some(joined),
         visible_from: Some(match history {
             HistoryPolicy::SinceJoin => joined,
             HistoryPolicy::All => SeqRef::At(1),
         }),
-        muted_until: Some(None),
         ..StandingChange::of(at, user)
-    })
+    }
 }
 
 impl Scene {
@@ -221,7 +220,8 @@ impl Scene {
         item.append.push(self.notice(user, GroupEvent::Entered, user));
         item.append.push(self.entry(&Content::Joined));
         let history = self.group.profile.history;
-        item.write.push(entering(self.at, user, Standing::Member, SeqRef::Appended(1), history));
+        let row = entering(self.at, user, Standing::Member, SeqRef::Appended(1), history);
+        item.write.push(Write::Standing(row));
         item.write.push(self.sized(members));
         Ok(item)
     }
@@ -325,7 +325,11 @@ impl Scene {
         for user in users {
             item.append.push(self.notice(user, GroupEvent::Entered, user));
             let history = self.group.profile.history;
-            item.write.push(entering(self.at, user, Standing::Member, SeqRef::Appended(0), history));
+            // Staff that takes somebody in lets them write.
+            item.write.push(Write::Standing(StandingChange {
+                muted_until: Some(None),
+                ..entering(self.at, user, Standing::Member, SeqRef::Appended(0), history)
+            }));
         }
         item.write.push(self.sized(members));
         Ok(item)
