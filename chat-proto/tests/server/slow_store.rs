@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chat_core::memory::MemoryStore;
-use chat_core::store::{
-    Batch, History, JournalPage, JournalPosition, Once, Outcome, Range, Store, StoreError, Stored,
-};
+use chat_core::store::{Batch, JournalPage, JournalPosition, Once, Outcome, Store, StoreError, Stored};
 use chat_core::{
-    Account, AccountName, ConversationId, Device, Entry, Epoch, GroupId, Handle, Head, Member, Seq, Standing,
-    TokenHash, UserId,
+    Account, AccountName, ConversationId, Device, Entry, Epoch, GroupId, Handle, Head, History, Member,
+    Range, Seq, Standing, TokenHash, UserId,
 };
 use chat_proto::message::{CloseCode, Reply, Request, ServerFrame};
 use chat_proto::server::Ending;
