@@ -216,9 +216,10 @@ impl CatchUp {
     fn next_page(&mut self) -> Option<(Request, About)> {
         let Paging::Next { after } = self.paging else { return None };
         self.paging = Paging::Asked;
-        let (cursors, until) = match self.starting_over {
-            true => (Vec::new(), None),
-            false => self.positions.cursors(after, CURSORS_LIMIT),
+        let (cursors, until) = if self.starting_over {
+            (Vec::new(), None)
+        } else {
+            self.positions.cursors(after, CURSORS_LIMIT)
         };
         let fresh = cursors.is_empty();
         let sync = Sync {
