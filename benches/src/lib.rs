@@ -1,1 +1,4 @@
-//! Placeholder.
+//! What benches and the measuring program share.
+
+pub mod measure;
+pub mod world;

@@ -172,6 +172,7 @@ pub enum Content {
 }
 
 /// The kind of [`Content::Group`].
+#[cfg(feature = "engine")]
 pub(crate) const GROUP_NOTICE: u16 = kind::GROUP;
 
 mod kind {

@@ -39,7 +39,7 @@
 //!   entries moved after it, on whichever node, at least once; the position returned with the page
 //!   continues it. What becomes visible later never has an earlier position.
 //!
-//! The functions of [`testkit::store`](crate::testkit) test a backend against each of these, by name.
+//! The functions of `testkit::store` (feature `testkit`) test a backend against each of these, by name.
 
 mod apply;
 mod batch;
@@ -50,7 +50,6 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
-pub use crate::page::{Direction, History, Range};
 pub use batch::{
     Append, Batch, Item, Once, Outcome, Placed, Precondition, RedactTarget, SeqRef, StandingChange, Stored,
     Write, WriterId,
@@ -58,8 +57,8 @@ pub use batch::{
 pub use error::{StoreError, StoreErrorKind};
 
 use crate::{
-    Account, AccountName, ConversationId, Device, Entry, Epoch, GroupId, Handle, Head, Member, Seq, Standing,
-    TokenHash, UserId,
+    Account, AccountName, ConversationId, Device, Entry, Epoch, GroupId, Handle, Head, History, Member,
+    Range, Seq, Standing, TokenHash, UserId,
 };
 
 /// A durable store. See the [module](self) for what an implementation promises.

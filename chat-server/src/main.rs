@@ -1,2 +1,72 @@
-//! Placeholder.
-fn main() {}
+//! The chat server: one binary that needs no configuration.
+
+mod arguments;
+mod signals;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use chat_server::{Server, Settings, Stopped};
+use clap::Parser;
+
+use arguments::Arguments;
+use signals::Signals;
+
+/// It could not start.
+const CANNOT_START: u8 = 1;
+/// Its settings or arguments are wrong.
+const USAGE: u8 = 2;
+
+/// How long threads that sit in a system call may hold up the exit.
+const LAST_PATIENCE: Duration = Duration::from_millis(200);
+
+fn main() -> ExitCode {
+    let settings = match Settings::load(&Arguments::parse().sources()) {
+        Ok(settings) => settings,
+        Err(error) => return fail(USAGE, &error),
+    };
+    chat_server::log_to_stderr(&settings);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(CANNOT_START, &error),
+    };
+    let code = runtime.block_on(run(settings));
+    runtime.shutdown_timeout(LAST_PATIENCE);
+    code
+}
+
+async fn run(settings: Settings) -> ExitCode {
+    // Before anybody is told that we are ready to be stopped.
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return fail(CANNOT_START, &error),
+    };
+    let server = match Server::start(settings).await {
+        Ok(server) => server,
+        Err(error) => return fail(CANNOT_START, &error.in_full()),
+    };
+    let ready = format!("ready tcp={}\n", server.local_addr());
+    let mut stdout = std::io::stdout();
+    if let Err(error) = stdout.write_all(ready.as_bytes()).and_then(|()| stdout.flush()) {
+        tracing::warn!(%error, "nobody reads that the server is ready");
+    }
+    signals.next().await;
+    // The stop may be dropped half-way: what was acknowledged is stored.
+    tokio::select! {
+        stopped = server.stop() => {
+            tracing::info!(cleanly = stopped == Stopped::Cleanly, "stopped");
+            ExitCode::SUCCESS
+        }
+        () = signals.next() => {
+            tracing::warn!("stopped at once by a second signal");
+            ExitCode::from(CANNOT_START)
+        }
+    }
+}
+
+fn fail(code: u8, reason: &dyn std::fmt::Display) -> ExitCode {
+    // Standard error itself may be gone, and then there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "chat-server: {reason}");
+    ExitCode::from(code)
+}

@@ -27,12 +27,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
 use async_trait::async_trait;
-use chat_core::store::{
-    Batch, History, JournalPage, JournalPosition, Once, Outcome, Range, Store, StoreError, Stored,
-};
+use chat_core::store::{Batch, JournalPage, JournalPosition, Once, Outcome, Store, StoreError, Stored};
 use chat_core::{
-    Account, AccountName, ConversationId, Device, Entry, Epoch, GroupId, Handle, Head, Member, Seq, Standing,
-    TokenHash, UserId,
+    Account, AccountName, ConversationId, Device, Entry, Epoch, GroupId, Handle, Head, History, Member,
+    Range, Seq, Standing, TokenHash, UserId,
 };
 use tokio::sync::oneshot;
 
@@ -108,7 +106,7 @@ impl SqliteStore {
         threads.push(writing.map_err(OpenError::Thread)?);
         for reader in readers {
             let jobs = Arc::clone(&jobs);
-            let reading = thread("chat-store-read", move || readers::run(reader, &jobs));
+            let reading = thread("chat-store-read", move || readers::run(&reader, &jobs));
             threads.push(reading.map_err(OpenError::Thread)?);
         }
         Ok(Self { epoch, batches, queries, threads: tokio::sync::Mutex::new(threads) })
@@ -140,6 +138,11 @@ impl Store for SqliteStore {
     /// One that is written and one that waits, so that the writer need not.
     fn writers(&self) -> usize {
         2
+    }
+
+    /// The lock on the folder keeps every other process out.
+    fn is_shared(&self) -> bool {
+        false
     }
 
     async fn epoch(&self) -> Result<Epoch, StoreError> {

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chat_core::store::{
-    Append, Batch, Digest, Direction, Item, JournalPosition, Once, Outcome, Range, RedactTarget, SeqRef,
-    StandingChange, Store, StoreErrorKind, Write, WriterId,
+    Append, Batch, Digest, Item, JournalPosition, Once, Outcome, RedactTarget, SeqRef, StandingChange, Store,
+    StoreErrorKind, Write, WriterId,
 };
 use chat_core::{
-    Account, AccountName, Attachment, BootId, ClientId, ConversationId, Device, DeviceId, DisplayName, Epoch,
-    Group, GroupId, GroupProfile, Handle, HistoryPolicy, JoinPolicy, Kind, Standing, Timestamp, TokenHash,
-    UserId,
+    Account, AccountName, Attachment, BootId, ClientId, ConversationId, Device, DeviceId, Direction,
+    DisplayName, Epoch, Group, GroupId, GroupProfile, Handle, HistoryPolicy, JoinPolicy, Kind, Range,
+    Standing, Timestamp, TokenHash, UserId,
 };
 use chat_store::sqlite::{OpenError, SqliteOptions, SqliteStore};
 

@@ -33,7 +33,7 @@ impl Session {
     /// # Errors
     /// As all commands.
     pub async fn devices(&self) -> Result<Vec<DeviceInfo>, Error> {
-        self.alive()?;
+        self.admit_read()?;
         let devices = self.store().devices(self.user()).await.map_err(|error| store_error(&error))?;
         let online = |device: &Device| {
             device.attached.as_ref().is_some_and(|slot| self.core().is_live(device.user, slot))
@@ -170,7 +170,7 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Invalid`] for more.
     pub async fn profiles(&self, users: &[UserId]) -> Result<Vec<Option<Profile>>, Error> {
-        self.alive()?;
+        self.admit_read()?;
         if users.len() > 1_000 {
             return Err(Error::invalid("at most 1000 profiles at a time"));
         }

@@ -48,7 +48,7 @@ pub struct EngineConfig {
     pub contacts: ContactPolicy,
     /// Default: everyone.
     pub writing: WritePolicy,
-    /// The most bytes of a message's body. Default 64 KiB.
+    /// The most bytes of a message's body, at most [`EngineConfig::BODY_LIMIT_BYTES`]. Default 64 KiB.
     pub body_limit_bytes: usize,
     /// The most members of a group. Default 100,000.
     pub group_limit: u32,
@@ -58,10 +58,14 @@ pub struct EngineConfig {
     pub contacts_limit: usize,
     /// Positions of members are told to the others in groups up to this size. Default 100.
     pub positions_group_limit: u32,
-    /// Durable commands per second that a session may sustain. Default 100.
+    /// Durable commands per second that a session may sustain; 0 for no limit. Default 100.
     pub commands_per_second: u32,
     /// Durable commands that a session may save up for a burst. Default 500.
     pub commands_burst: u32,
+    /// Pages that a session may read per second; 0 for no limit. Default 200.
+    pub reads_per_second: u32,
+    /// Pages that a session may save up for a burst. Default 2,000.
+    pub reads_burst: u32,
     /// The most bytes of events that wait in one session. Default 256 KiB.
     pub session_queue_bytes: usize,
     /// The most bytes of events that wait in all sessions together. Default 512 MiB.
@@ -97,6 +101,12 @@ pub struct EngineConfig {
     pub password_cost: PasswordCost,
 }
 
+impl EngineConfig {
+    /// The most that `body_limit_bytes` may be: 8 MiB. What is larger belongs into a store of media,
+    /// with a reference in the message.
+    pub const BODY_LIMIT_BYTES: usize = 8 * 1024 * 1024;
+}
+
 impl Default for EngineConfig {
     fn default() -> Self {
         Self {
@@ -111,6 +121,8 @@ impl Default for EngineConfig {
             positions_group_limit: 100,
             commands_per_second: 100,
             commands_burst: 500,
+            reads_per_second: 200,
+            reads_burst: 2_000,
             session_queue_bytes: 256 * 1024,
             queues_limit_bytes: 512 * 1024 * 1024,
             session_behind_limit: 64,

@@ -51,7 +51,7 @@ impl Session {
     /// # Errors
     /// As all commands.
     pub async fn contacts(&self, after: Option<UserId>, limit: usize) -> Result<Vec<Contact>, Error> {
-        self.alive()?;
+        self.admit_read()?;
         let limit = limit.clamp(1, CONTACTS_LIMIT);
         let mut rows: Vec<(UserId, Member)> = self.bonds().await?;
         rows.retain(|(peer, _)| after.is_none_or(|after| *peer > after));

@@ -123,7 +123,7 @@ impl Session {
         after: Option<(Seq, UserId)>,
         limit: usize,
     ) -> Result<Vec<GroupMember>, Error> {
-        self.alive()?;
+        self.admit_read()?;
         let at = ConversationId::Group(group);
         let own = self.member(at).await?;
         let allowed = match standing {

@@ -14,7 +14,7 @@ const PAGE_LIMIT: usize = 1_000;
 /// The most conversations of a sync page, whatever is asked for.
 const CONVERSATIONS_LIMIT: usize = 500;
 
-/// The most bytes of a page of entries.
+/// The most bytes of entries of one page, and again of those that refer to them.
 const PAGE_BYTES: usize = 512 * 1024;
 
 impl Session {
@@ -25,7 +25,7 @@ impl Session {
     /// [`ErrorKind::NotAllowed`] where the user may not read, [`ErrorKind::Trimmed`] for what is no
     /// longer kept.
     pub async fn history(&self, conversation: ConversationId, range: &Range) -> Result<History, Error> {
-        self.alive()?;
+        self.admit_read()?;
         let (head, member) = self.reader(conversation).await?;
         let Some(range) = readable(&head, &member, range)? else {
             return Ok(History::default());
@@ -34,6 +34,15 @@ impl Session {
             self.store().history(conversation, &range).await.map_err(|error| store_error(&error))?;
         let visible = visible_head(head.seq, member.left_seq);
         page.referring.retain(|entry| entry.seq <= visible);
+        // The newest count: they say how a message reads now.
+        let mut budget = PAGE_BYTES;
+        let kept = page.referring.iter().rev().take_while(|entry| {
+            let fits = entry.size_bytes() <= budget;
+            budget = budget.saturating_sub(entry.size_bytes());
+            fits
+        });
+        let dropped = page.referring.len() - kept.count();
+        page.referring.drain(..dropped);
         Ok(page)
     }
 
@@ -43,7 +52,7 @@ impl Session {
     /// # Errors
     /// As [`Session::history`].
     pub async fn entries(&self, conversation: ConversationId, range: &Range) -> Result<Vec<Entry>, Error> {
-        self.alive()?;
+        self.admit_read()?;
         let (head, member) = self.reader(conversation).await?;
         let Some(range) = readable(&head, &member, range)? else {
             return Ok(Vec::new());
@@ -56,7 +65,7 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::NotAllowed`] where the user may not read.
     pub async fn conversation(&self, conversation: ConversationId) -> Result<ConversationState, Error> {
-        self.alive()?;
+        self.admit_read()?;
         let (head, member) = self.reader(conversation).await?;
         let peers = self.peers(&[conversation]).await?;
         Ok(state(head, &member, peers.into_iter().next().flatten()))
@@ -70,7 +79,7 @@ impl Session {
     /// [`ErrorKind::EpochChanged`] for a cursor beyond the end of its conversation: the store was
     /// replaced by an earlier state, start over.
     pub async fn sync(&self, sync: &Sync) -> Result<SyncPage, Error> {
-        self.alive()?;
+        self.admit_read()?;
         let limit = sync.limit.clamp(1, CONVERSATIONS_LIMIT);
         let page = self
             .store()
@@ -96,8 +105,11 @@ impl Session {
         }
         let peers = self.peers(&ids).await?;
         let mut conversations = Vec::with_capacity(rows.len());
+        let mut budget = PAGE_BYTES;
         for ((head, member), peer) in rows.into_iter().zip(peers) {
-            if let Some(synced) = self.synced(sync, head, &member, peer).await? {
+            if let Some(synced) = self.synced(sync, head, &member, peer, budget).await? {
+                let used: usize = synced.entries.iter().map(Entry::size_bytes).sum();
+                budget = budget.saturating_sub(used);
                 conversations.push(synced);
             }
         }
@@ -110,6 +122,7 @@ impl Session {
         head: Head,
         member: &Member,
         peer: Option<Member>,
+        limit_bytes: usize,
     ) -> Result<Option<SyncedConversation>, Error> {
         let conversation = head.conversation;
         let cursor = sync
@@ -129,18 +142,20 @@ impl Session {
         let first = head.first_seq.max(member.visible_from);
         let from = cursor.unwrap_or(member.read.seq).saturating_add(1).max(first);
         let mut entries = Vec::new();
-        if from <= visible && !matches!(member.standing, Standing::Invited | Standing::Asking) {
+        let due = from <= visible && !matches!(member.standing, Standing::Invited | Standing::Asking);
+        // Once a page is full its other conversations are told without entries: they are read next.
+        if due && limit_bytes > 0 {
             let range = Range {
                 from,
                 to: visible,
                 direction: Direction::Forward,
                 limit: sync.entries_limit.clamp(1, PAGE_LIMIT),
-                limit_bytes: PAGE_BYTES,
+                limit_bytes,
             };
             let page = self.store().entries(conversation, &range).await;
             entries = page.map_err(|error| store_error(&error))?;
         }
-        let more = entries.last().is_some_and(|last| last.seq < visible);
+        let more = due && entries.last().is_none_or(|last| last.seq < visible);
         let state = state(head, member, peer);
         Ok(Some(SyncedConversation { state, entries, more }))
     }

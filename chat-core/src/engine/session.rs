@@ -34,7 +34,8 @@ pub struct Session {
 pub(super) struct Shared {
     pub(super) core: Arc<Core>,
     pub(super) outbox: Arc<Outbox>,
-    bucket: Mutex<Bucket>,
+    commands: Mutex<Bucket>,
+    reads: Mutex<Bucket>,
     left: AtomicBool,
 }
 
@@ -76,10 +77,13 @@ impl Session {
     /// That it goes on, and is not too fast.
     pub(super) fn admit(&self) -> Result<(), Error> {
         self.alive()?;
-        let mut bucket = self.shared.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        bucket
-            .take(Instant::now())
-            .map_err(|delay| Error::new(ErrorKind::RateLimited, "too fast").retry_after(delay))
+        spend(&self.shared.commands)
+    }
+
+    /// The same for what only reads.
+    pub(super) fn admit_read(&self) -> Result<(), Error> {
+        self.alive()?;
+        spend(&self.shared.reads)
     }
 
     /// As [`Session::admit`] for a command with an id: when it was carried out before, the result of
@@ -180,6 +184,12 @@ impl fmt::Debug for Events {
     }
 }
 
+fn spend(bucket: &Mutex<Bucket>) -> Result<(), Error> {
+    let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
+    let spent = bucket.take(Instant::now());
+    spent.map_err(|delay| Error::new(ErrorKind::RateLimited, "too fast").retry_after(delay))
+}
+
 /// Starts to listen for a device whose slot was taken.
 ///
 /// Listening comes first and reading second: what is written in between arrives as an event and is
@@ -197,11 +207,12 @@ pub(super) async fn begin(
         older.end(EndReason::Superseded);
     }
     let config = &core.config;
-    let bucket = Bucket::new(config.commands_per_second, config.commands_burst, Instant::now());
+    let now = Instant::now();
     let shared = Shared {
         core: Arc::clone(core),
         outbox: Arc::clone(&outbox),
-        bucket: Mutex::new(bucket),
+        commands: Mutex::new(Bucket::new(config.commands_per_second, config.commands_burst, now)),
+        reads: Mutex::new(Bucket::new(config.reads_per_second, config.reads_burst, now)),
         left: AtomicBool::new(false),
     };
     let session = Session { shared: Arc::new(shared) };

@@ -7,12 +7,10 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
-use crate::store::{
-    Batch, History, JournalPage, JournalPosition, Once, Outcome, Range, Store, StoreError, Stored,
-};
+use crate::store::{Batch, JournalPage, JournalPosition, Once, Outcome, Store, StoreError, Stored};
 use crate::{
-    Account, AccountName, ConversationId, Device, Entry, Epoch, GroupId, Handle, Head, Member, Seq, Standing,
-    TokenHash, UserId,
+    Account, AccountName, ConversationId, Device, Entry, Epoch, GroupId, Handle, Head, History, Member,
+    Range, Seq, Standing, TokenHash, UserId,
 };
 use state::State;
 

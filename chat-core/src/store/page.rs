@@ -1,7 +1,6 @@
 //! How a page is cut from a log: the limits that every backend keeps alike.
 
-use super::{Direction, Range};
-use crate::{Entry, Seq};
+use crate::{Direction, Entry, Range, Seq};
 
 impl Range {
     /// Whether it begins with entries that retention took.

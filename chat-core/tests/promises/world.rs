@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use chat_core::bus::Bus;
 use chat_core::memory::{InProcessBus, MemoryStore};
-use chat_core::store::{Direction, Range, Store};
+use chat_core::store::Store;
 use chat_core::{
     AccountName, BlockingInline, Body, ClientId, Clock, ContactAction, ConversationId, CreateGroup,
-    Credentials, DisplayName, Engine, EngineBuilder, EngineConfig, Entry, Epoch, ErrorKind, GroupAction,
-    GroupId, GroupProfile, Handle, HistoryPolicy, JoinPolicy, Outgoing, Password, PasswordCost, Receipt,
-    Register, Send, Seq, Session, Timestamp, Token, UserId,
+    Credentials, Direction, DisplayName, Engine, EngineBuilder, EngineConfig, Entry, Epoch, ErrorKind,
+    GroupAction, GroupId, GroupProfile, Handle, HistoryPolicy, JoinPolicy, Outgoing, Password, PasswordCost,
+    Range, Receipt, Register, Send, Seq, Session, Timestamp, Token, UserId,
 };
 
 use crate::client::Client;

@@ -9,11 +9,10 @@ mod log;
 mod members;
 mod registry;
 
-use chat_core::ConversationId;
 use chat_core::store::{
     Append, Batch, Digest, Item, Once, Outcome, Placed, Precondition, RedactTarget, Write,
 };
-use chat_core::{Seq, Timestamp};
+use chat_core::{ConversationId, Seq, Timestamp};
 use rusqlite::Connection;
 
 use super::error::Failure;

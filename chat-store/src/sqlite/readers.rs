@@ -11,17 +11,17 @@ use super::error::{Failure, closed};
 use super::queue::{Queue, Queued};
 
 /// A query on its way to a reader, with its answer's way inside.
-pub(super) type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+pub(super) type Job = Box<dyn FnOnce(&Connection) + Send>;
 
 /// The jobs that wait. Whichever reader is free holds the lock while it waits for the next one.
 pub(super) type Jobs = Arc<Mutex<Receiver<Queued<Job>>>>;
 
 /// Does jobs until the queue is closed and empty.
-pub(super) fn run(mut connection: Connection, jobs: &Jobs) {
+pub(super) fn run(connection: &Connection, jobs: &Jobs) {
     loop {
         let next = jobs.lock().expect("nothing panics while it waits for a job").recv();
         let Ok(queued) = next else { return };
-        queued.take()(&mut connection);
+        queued.take()(connection);
     }
 }
 
@@ -42,12 +42,17 @@ pub(super) async fn read<T: Send + 'static>(
     answered.await.map_err(|_| closed(attempted))?.map_err(|failure| failure.during(attempted))
 }
 
+/// What one transaction reads is of one moment.
 fn on_snapshot<T>(
-    connection: &mut Connection,
+    connection: &Connection,
     query: impl FnOnce(&Connection) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let transaction = connection.transaction()?;
-    let found = query(&transaction)?;
-    transaction.commit()?;
-    Ok(found)
+    connection.prepare_cached("BEGIN")?.execute([])?;
+    let found = query(connection);
+    if let Err(error) = connection.prepare_cached("COMMIT")?.execute([]) {
+        // Whatever is wrong, the next query needs a snapshot of its own.
+        connection.execute_batch("ROLLBACK")?;
+        return Err(error.into());
+    }
+    found
 }

@@ -33,8 +33,9 @@ impl Writer {
     const IDLE: Duration = Duration::from_millis(5);
     /// Pages in the write-ahead log from which a checkpoint is worth an idle moment: 4 MiB.
     const WORTHWHILE_PAGES: i64 = 1024;
-    /// Pages from which a checkpoint is made though batches wait: 64 MiB.
-    const FORCING_PAGES: i64 = 16 * 1024;
+    /// Pages from which a checkpoint is made though batches wait: 128 MiB. The later it is, the more
+    /// writes of one page become one, and the longer the recovery after a crash takes.
+    const FORCING_PAGES: i64 = 32 * 1024;
 
     pub(super) fn new(connection: Connection) -> Self {
         Self { connection, heads: Heads::new(Self::HEADS) }
@@ -119,4 +120,97 @@ impl Writer {
 /// The answer when the writer is gone before it gave one.
 pub(super) fn unanswered() -> StoreError {
     StoreError::new(StoreErrorKind::Ambiguous, "waiting for a batch")
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use chat_core::store::{Append, Digest, Item, Once, WriterId};
+    use chat_core::{ClientId, ConversationId, Kind, Timestamp, UserId};
+    use tempfile::TempDir;
+
+    use super::super::SqliteOptions;
+    use super::super::open::Opened;
+    use super::super::read;
+    use super::*;
+
+    fn writer() -> (Writer, TempDir) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let opened = Opened::folder(folder.path(), &SqliteOptions::default()).expect("a new store");
+        (Writer::new(opened.writer), folder)
+    }
+
+    fn inbox() -> ConversationId {
+        ConversationId::Inbox(sender())
+    }
+
+    fn sender() -> UserId {
+        UserId::new(1).expect("within bounds")
+    }
+
+    fn batch(number: u64, content_bytes: usize) -> Batch {
+        let once = Once {
+            client_id: ClientId(u128::from(number).to_be_bytes()),
+            sender: sender(),
+            conversation: inbox(),
+        };
+        let append = Append {
+            conversation: inbox(),
+            sender: sender(),
+            kind: Kind::new(500).expect("within bounds"),
+            countable: true,
+            target: None,
+            content: Bytes::from(vec![7; content_bytes]),
+            changes_rules: false,
+        };
+        let item = Item { once: Some((once, Digest([0; 16]))), append: vec![append], ..Item::default() };
+        Batch { writer: WriterId(1), number, now: Timestamp(number), items: vec![item] }
+    }
+
+    fn seq_of(outcomes: &[Outcome]) -> u64 {
+        match &outcomes[0] {
+            Outcome::Committed(placed) => placed[0].seq,
+            other => panic!("committed expected, found {other:?}"),
+        }
+    }
+
+    #[test]
+    fn batch_that_does_not_fit_on_the_disk_changes_nothing_and_later_ones_go_on() {
+        let (mut writer, _folder) = writer();
+        assert_eq!(seq_of(&writer.commit(&batch(1, 10)).expect("there is room")), 1);
+        let pages: i64 = writer
+            .connection
+            .pragma_query_value(None, "page_count", |row| row.get(0))
+            .expect("it is a database");
+        writer.connection.pragma_update(None, "max_page_count", pages + 8).expect("it is a limit");
+        let error = writer.commit(&batch(2, 1 << 20)).expect_err("there is no room");
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        let head = read::heads::heads(&writer.connection, &[inbox()]).expect("it reads").remove(0);
+        assert_eq!((head.seq, head.ordinal), (1, 1));
+        assert_eq!(seq_of(&writer.commit(&batch(3, 10)).expect("for this there is room")), 2);
+        writer.connection.pragma_update(None, "max_page_count", 1 << 20).expect("it is a limit");
+        assert_eq!(seq_of(&writer.commit(&batch(2, 1 << 20)).expect("there is room again")), 3);
+    }
+
+    #[test]
+    fn store_that_cannot_be_written_says_that_it_is_read_only() {
+        let (mut writer, _folder) = writer();
+        writer.commit(&batch(1, 10)).expect("it is writable");
+        writer.connection.pragma_update(None, "query_only", true).expect("it is a switch");
+        let error = writer.commit(&batch(2, 10)).expect_err("it is not writable");
+        assert_eq!(error.kind(), StoreErrorKind::ReadOnly);
+        writer.connection.pragma_update(None, "query_only", false).expect("it is a switch");
+        assert_eq!(seq_of(&writer.commit(&batch(2, 10)).expect("it is writable again")), 2);
+    }
+
+    #[test]
+    fn checkpoint_takes_in_what_the_write_ahead_log_holds() {
+        let (mut writer, _folder) = writer();
+        writer.commit(&batch(1, 100_000)).expect("there is room");
+        assert!(writer.pages() > 20, "{}", writer.pages());
+        writer.checkpoint("PASSIVE");
+        assert_eq!(writer.pages(), 0);
+        writer.commit(&batch(2, 10)).expect("there is room");
+        assert!((1..20).contains(&writer.pages()), "{}", writer.pages());
+    }
 }

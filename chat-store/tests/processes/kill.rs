@@ -7,10 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use chat_core::store::{
-    Append, Batch, Digest, Direction, Item, Once, Outcome, Range, SeqRef, Store, Write, WriterId,
-};
-use chat_core::{ClientId, ConversationId, Kind, Timestamp, UserId};
+use chat_core::store::{Append, Batch, Digest, Item, Once, Outcome, SeqRef, Store, Write, WriterId};
+use chat_core::{ClientId, ConversationId, Direction, Kind, Range, Timestamp, UserId};
 use chat_store::sqlite::{SqliteOptions, SqliteStore};
 
 use crate::child::{OtherProcess, role};

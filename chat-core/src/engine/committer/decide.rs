@@ -108,22 +108,15 @@ impl Committer {
         for submission in submissions.iter() {
             if let Work::Send(send) = &submission.work {
                 let key = (send.append.conversation, send.append.sender);
-                if known.contains_key(&key) || missing.contains(&key) {
+                if missing.contains(&key) {
                     continue;
                 }
-                match self.inner.rules.find(key.0, key.1) {
+                let rules = known.remove(&key).or_else(|| self.inner.rules.find(key.0, key.1));
+                // The lock finds a permission that no longer holds; nothing finds such a refusal, so
+                // that one is made only on what was just read.
+                match rules.filter(|rules| self.allows(rules, send).is_ok()) {
                     Some(rules) => drop(known.insert(key, rules)),
                     None => drop(missing.insert(key)),
-                }
-            }
-        }
-        // What would be refused on rules seen earlier may be allowed by now, and nothing would ever
-        // compare them with the store's.
-        for submission in submissions.iter() {
-            if let Work::Send(send) = &submission.work {
-                let key = (send.append.conversation, send.append.sender);
-                if known.get(&key).is_some_and(|rules| self.allows(rules, send).is_err()) {
-                    missing.insert(key);
                 }
             }
         }

@@ -5,12 +5,11 @@ use std::convert::Infallible;
 use std::ops::Bound;
 
 use crate::store::{
-    Digest, Direction, History, JournalPage, JournalPosition, Once, Range, StoreError, StoreErrorKind,
-    Stored, WriterId,
+    Digest, JournalPage, JournalPosition, Once, StoreError, StoreErrorKind, Stored, WriterId,
 };
 use crate::{
-    Account, AccountName, ConversationId, Device, DeviceId, Entry, GroupId, Handle, Head, Member, Seq,
-    Standing, Timestamp, TokenHash, UserId,
+    Account, AccountName, ConversationId, Device, DeviceId, Direction, Entry, GroupId, Handle, Head, History,
+    Member, Range, Seq, Standing, Timestamp, TokenHash, UserId,
 };
 
 #[derive(Debug, Default)]

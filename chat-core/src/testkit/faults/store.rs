@@ -9,12 +9,11 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::store::{
-    Batch, History, JournalPage, JournalPosition, Once, Outcome, Range, Store, StoreError, StoreErrorKind,
-    Stored,
+    Batch, JournalPage, JournalPosition, Once, Outcome, Store, StoreError, StoreErrorKind, Stored,
 };
 use crate::{
-    Account, AccountName, ConversationId, Device, Entry, Epoch, GroupId, Handle, Head, Member, Seq, Standing,
-    TokenHash, UserId,
+    Account, AccountName, ConversationId, Device, Entry, Epoch, GroupId, Handle, Head, History, Member,
+    Range, Seq, Standing, TokenHash, UserId,
 };
 
 /// How a store answers for the time being.

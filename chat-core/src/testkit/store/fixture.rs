@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 
 use crate::store::{
-    Append, Batch, Digest, Direction, Item, Once, Outcome, Placed, Range, SeqRef, StandingChange, Store,
-    Write, WriterId,
+    Append, Batch, Digest, Item, Once, Outcome, Placed, SeqRef, StandingChange, Store, Write, WriterId,
 };
 use crate::{
-    Account, AccountName, BootId, ClientId, ConversationId, Device, DeviceId, DisplayName, Entry, Group,
-    GroupId, GroupProfile, Handle, Head, HistoryPolicy, JoinPolicy, Kind, Member, Seq, Standing, Timestamp,
-    TokenHash, UserId,
+    Account, AccountName, BootId, ClientId, ConversationId, Device, DeviceId, Direction, DisplayName, Entry,
+    Group, GroupId, GroupProfile, Handle, Head, HistoryPolicy, JoinPolicy, Kind, Member, Range, Seq,
+    Standing, Timestamp, TokenHash, UserId,
 };
 
 /// A kind that no version knows: stores must not look at kinds.

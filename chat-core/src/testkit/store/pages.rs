@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::fixture::{EVERYTHING, Writer, appending, group, message, notice, reaction, seqs};
-use crate::store::{Direction, History, Range, Store};
-use crate::{ConversationId, Entry, Seq};
+use crate::store::Store;
+use crate::{ConversationId, Direction, Entry, History, Range, Seq};
 
 const IN_ORDER: &str = "the store is in order";
 const BOTH: [Direction; 2] = [Direction::Forward, Direction::Backward];

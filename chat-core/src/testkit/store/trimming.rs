@@ -6,8 +6,8 @@ use super::fixture::{
     EVERYTHING, Writer, appending, command, direct, enters, head, log, message, reaction, reads, row, seqs,
     writing,
 };
-use crate::store::{Direction, Range, Store, StoreErrorKind, Write};
-use crate::{ConversationId, Cursor, Seq, Standing};
+use crate::store::{Store, StoreErrorKind, Write};
+use crate::{ConversationId, Cursor, Direction, Range, Seq, Standing};
 
 fn trim(conversation: ConversationId, first_seq: Seq) -> crate::store::Item {
     writing([Write::Trim { conversation, first_seq }])

@@ -4,6 +4,7 @@
 //! wrote of a head is what is stored.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use chat_core::{ConversationId, Head};
 use rusqlite::{Connection, params};
@@ -13,9 +14,9 @@ use super::super::read;
 
 /// The heads that were used of late, and which of them the batch has changed.
 #[derive(Debug)]
-pub(in super::super) struct Heads {
+pub(in crate::sqlite) struct Heads {
     known: HashMap<ConversationId, Known>,
-    changed: Vec<ConversationId>,
+    changed: Vec<(i64, ConversationId)>,
     capacity: usize,
 }
 
@@ -31,19 +32,19 @@ pub(super) struct Known {
 
 impl Heads {
     /// Keeps about `capacity` heads between batches.
-    pub(in super::super) fn new(capacity: usize) -> Self {
+    pub(in crate::sqlite) fn new(capacity: usize) -> Self {
         Self { known: HashMap::new(), changed: Vec::new(), capacity }
     }
 
     /// Forgets everything: the transaction was rolled back.
-    pub(in super::super) fn forget(&mut self) {
+    pub(in crate::sqlite) fn forget(&mut self) {
         self.known.clear();
         self.changed.clear();
     }
 
     /// The head as the batch has it so far.
     pub(super) fn of(&mut self, db: &Connection, id: ConversationId) -> Result<&Known, Failure> {
-        self.load(db, id).map(|known| &*known)
+        load(&mut self.known, db, id).map(|known| &*known)
     }
 
     /// The head, to be changed, and the number of its row, which is made where there is none.
@@ -52,18 +53,16 @@ impl Heads {
         db: &Connection,
         id: ConversationId,
     ) -> Result<(i64, &mut Head), Failure> {
-        let known = match self.load(db, id)? {
-            Known { row: Some(_), changed: true, .. } => self.load(db, id)?,
-            Known { row, changed, .. } => {
-                *changed = true;
-                if row.is_none() {
-                    *row = Some(insert(db, id)?);
-                }
-                self.changed.push(id);
-                self.load(db, id)?
-            }
+        let known = load(&mut self.known, db, id)?;
+        let row = match known.row {
+            Some(row) => row,
+            None => *known.row.insert(insert(db, id)?),
         };
-        Ok((known.row.ok_or(Failure::Damaged("a head without a row"))?, &mut known.head))
+        if !known.changed {
+            known.changed = true;
+            self.changed.push((row, id));
+        }
+        Ok((row, &mut known.head))
     }
 
     /// Writes what the batch has changed, in the order of the rows.
@@ -72,14 +71,13 @@ impl Heads {
             "UPDATE conversation SET seq = ?2, ordinal = ?3, time = ?4, first_seq = ?5, rules_seq = ?6
              WHERE id = ?1",
         )?;
-        let mut changed: Vec<_> = std::mem::take(&mut self.changed);
-        changed.sort_unstable_by_key(|id| self.known.get(id).and_then(|known| known.row));
-        for id in changed {
+        self.changed.sort_unstable();
+        for (row, id) in self.changed.drain(..) {
             let Some(known) = self.known.get_mut(&id) else { continue };
             known.changed = false;
             let head = &known.head;
             statement.execute(params![
-                known.row,
+                row,
                 head.seq.cast_signed(),
                 head.ordinal.cast_signed(),
                 head.time.0.cast_signed(),
@@ -93,17 +91,19 @@ impl Heads {
         }
         Ok(())
     }
+}
 
-    fn load(&mut self, db: &Connection, id: ConversationId) -> Result<&mut Known, Failure> {
-        use std::collections::hash_map::Entry;
-        match self.known.entry(id) {
-            Entry::Occupied(known) => Ok(known.into_mut()),
-            Entry::Vacant(place) => {
-                let found = read::heads::bare(db, id)?;
-                let (row, head) =
-                    found.map_or_else(|| (None, Head::empty(id)), |(row, head)| (Some(row), head));
-                Ok(place.insert(Known { row, head, changed: false }))
-            }
+fn load<'known>(
+    known: &'known mut HashMap<ConversationId, Known>,
+    db: &Connection,
+    id: ConversationId,
+) -> Result<&'known mut Known, Failure> {
+    match known.entry(id) {
+        Entry::Occupied(known) => Ok(known.into_mut()),
+        Entry::Vacant(place) => {
+            let found = read::heads::bare(db, id)?;
+            let (row, head) = found.map_or_else(|| (None, Head::empty(id)), |(row, head)| (Some(row), head));
+            Ok(place.insert(Known { row, head, changed: false }))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Members under a batch: loaded when they are looked at, written once when the batch is complete.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use chat_core::store::{Placed, StandingChange};
 use chat_core::{ConversationId, Cursor, Head, Member, Seq, UserId};
@@ -9,17 +10,23 @@ use rusqlite::{Connection, params};
 use super::super::error::Failure;
 use super::super::read;
 
-/// The members that a batch has to do with, by the number of the conversation's row and the user: the
-/// order in which the table holds them.
+/// The members that a batch has to do with.
 #[derive(Debug, Default)]
-pub(super) struct Members(BTreeMap<(i64, UserId), Staged>);
+pub(super) struct Members {
+    /// Those whom nothing but their totals concerns: where, and how many countable entries more.
+    counted: BTreeMap<Key, (ConversationId, u64)>,
+    /// Those who were looked at; a key is in one of the two.
+    loaded: BTreeMap<Key, Loaded>,
+}
+
+/// The number of the conversation's row, and the user: the order in which the table holds members.
+type Key = (i64, UserId);
 
 #[derive(Debug)]
-enum Staged {
-    /// Nobody has looked at it; it wrote this many countable entries.
-    Counted { conversation: ConversationId, more: u64 },
+struct Loaded {
     /// The row as the batch has it so far, `None` where there is none.
-    Loaded { member: Option<Member>, change: Change },
+    member: Option<Member>,
+    change: Change,
 }
 
 /// How much of a row is to be written. Positions and totals are in no index.
@@ -33,17 +40,9 @@ enum Change {
 impl Members {
     /// Adds a countable entry to a member's total.
     pub(super) fn count(&mut self, row: i64, conversation: ConversationId, user: UserId) {
-        let staged = self.0.entry((row, user)).or_insert(Staged::Counted { conversation, more: 0 });
-        match staged {
-            Staged::Counted { more, .. } => *more += 1,
-            Staged::Loaded { member: Some(member), change } => {
-                member.own += 1;
-                *change = Change::Positions.max(*change);
-            }
-            Staged::Loaded { member, change } => {
-                *member = Some(Member { own: 1, ..Member::blank(conversation, user) });
-                *change = Change::Everything;
-            }
+        match self.loaded.get_mut(&(row, user)) {
+            Some(loaded) => loaded.add(conversation, user, 1),
+            None => self.counted.entry((row, user)).or_insert((conversation, 0)).1 += 1,
         }
     }
 
@@ -56,7 +55,7 @@ impl Members {
         standing: &StandingChange,
         placed: &[Placed],
     ) -> Result<(), Failure> {
-        let (member, change) = self.load(db, row, head, standing.user)?;
+        let Loaded { member, change } = self.load(db, row, head, standing.user)?;
         let member = member.get_or_insert_with(|| Member::blank(head.conversation, standing.user));
         *change = Change::Everything;
         if let Some(joined) = standing.apply(member, placed) {
@@ -75,7 +74,7 @@ impl Members {
         user: UserId,
         to: Seq,
     ) -> Result<(), Failure> {
-        if let (Some(member), change) = self.load(db, row, head, user)?
+        if let Loaded { member: Some(member), change } = self.load(db, row, head, user)?
             && read_to(db, row, head, member, to)?
         {
             *change = Change::Positions.max(*change);
@@ -92,7 +91,7 @@ impl Members {
         user: UserId,
         to: Seq,
     ) -> Result<(), Failure> {
-        if let (Some(member), change) = self.load(db, row, head, user)?
+        if let Loaded { member: Some(member), change } = self.load(db, row, head, user)?
             && deliver_to(head, member, to)
         {
             *change = Change::Positions.max(*change);
@@ -102,51 +101,42 @@ impl Members {
 
     /// Writes what the batch has changed.
     pub(super) fn flush(&self, db: &Connection) -> Result<(), Failure> {
-        for ((row, user), staged) in &self.0 {
-            match staged {
-                Staged::Counted { conversation, more } => {
-                    let member = Member { own: *more, ..Member::blank(*conversation, *user) };
-                    if add_to_total(db, *row, *user, *more)? == 0 {
-                        put(db, *row, &member)?;
-                    }
-                }
-                Staged::Loaded { member: Some(member), change } => match change {
-                    Change::Nothing => {}
-                    Change::Positions => put_positions(db, *row, member)?,
-                    Change::Everything => put(db, *row, member)?,
-                },
-                Staged::Loaded { member: None, .. } => {}
+        for ((row, user), (conversation, more)) in &self.counted {
+            if add_to_total(db, *row, *user, *more)? == 0 {
+                put(db, *row, &Member { own: *more, ..Member::blank(*conversation, *user) })?;
+            }
+        }
+        for ((row, _), loaded) in &self.loaded {
+            match (&loaded.member, loaded.change) {
+                (None, _) | (_, Change::Nothing) => {}
+                (Some(member), Change::Positions) => put_positions(db, *row, member)?,
+                (Some(member), Change::Everything) => put(db, *row, member)?,
             }
         }
         Ok(())
     }
 
-    fn load(
-        &mut self,
-        db: &Connection,
-        row: i64,
-        head: &Head,
-        user: UserId,
-    ) -> Result<(&mut Option<Member>, &mut Change), Failure> {
-        let staged =
-            self.0.entry((row, user)).or_insert(Staged::Counted { conversation: head.conversation, more: 0 });
-        if let Staged::Counted { more, .. } = *staged {
-            let stored = read::members::in_row(db, row, head.conversation, user)?;
-            let (member, change) = match (stored, more) {
-                (stored, 0) => (stored, Change::Nothing),
-                (Some(stored), more) => {
-                    (Some(Member { own: stored.own + more, ..stored }), Change::Positions)
+    fn load(&mut self, db: &Connection, row: i64, head: &Head, user: UserId) -> Result<&mut Loaded, Failure> {
+        match self.loaded.entry((row, user)) {
+            Entry::Occupied(loaded) => Ok(loaded.into_mut()),
+            Entry::Vacant(place) => {
+                let member = read::members::in_row(db, row, head.conversation, user)?;
+                let mut loaded = Loaded { member, change: Change::Nothing };
+                if let Some((conversation, more)) = self.counted.remove(&(row, user)) {
+                    loaded.add(conversation, user, more);
                 }
-                (None, more) => {
-                    (Some(Member { own: more, ..Member::blank(head.conversation, user) }), Change::Everything)
-                }
-            };
-            *staged = Staged::Loaded { member, change };
+                Ok(place.insert(loaded))
+            }
         }
-        match staged {
-            Staged::Loaded { member, change } => Ok((member, change)),
-            Staged::Counted { .. } => Err(Failure::Damaged("a member that was just loaded")),
-        }
+    }
+}
+
+impl Loaded {
+    /// Adds to the total, in a row that is made where there is none.
+    fn add(&mut self, conversation: ConversationId, user: UserId, more: u64) {
+        let change = if self.member.is_some() { Change::Positions } else { Change::Everything };
+        self.member.get_or_insert_with(|| Member::blank(conversation, user)).own += more;
+        self.change = change.max(self.change);
     }
 }
 

@@ -9,7 +9,10 @@ use super::super::error::Failure;
 use super::{all, one, optional, unsigned};
 
 /// The accounts of these users, in their order.
-pub(in super::super) fn accounts(db: &Connection, users: &[UserId]) -> Result<Vec<Option<Account>>, Failure> {
+pub(in crate::sqlite) fn accounts(
+    db: &Connection,
+    users: &[UserId],
+) -> Result<Vec<Option<Account>>, Failure> {
     users.iter().map(|user| by_id(db, *user)).collect()
 }
 
@@ -21,7 +24,7 @@ fn by_id(db: &Connection, user: UserId) -> Result<Option<Account>, Failure> {
 }
 
 /// The account with this name.
-pub(in super::super) fn named(db: &Connection, name: &AccountName) -> Result<Option<Account>, Failure> {
+pub(in crate::sqlite) fn named(db: &Connection, name: &AccountName) -> Result<Option<Account>, Failure> {
     let statement = db.prepare_cached(
         "SELECT user, name, display_name, password_hash, created, deleted FROM account WHERE name = ?1",
     )?;
@@ -40,7 +43,7 @@ fn account(row: &Row<'_>) -> Result<Account, Failure> {
 }
 
 /// The devices of a user, oldest first.
-pub(in super::super) fn devices(db: &Connection, user: UserId) -> Result<Vec<Device>, Failure> {
+pub(in crate::sqlite) fn devices(db: &Connection, user: UserId) -> Result<Vec<Device>, Failure> {
     let statement = db.prepare_cached(
         "SELECT id, user, label, token_hash, created, last_seen, node, boot, session
          FROM device WHERE user = ?1 ORDER BY created, id",
@@ -49,7 +52,7 @@ pub(in super::super) fn devices(db: &Connection, user: UserId) -> Result<Vec<Dev
 }
 
 /// The device whose token has this hash.
-pub(in super::super) fn with_token(db: &Connection, token: &TokenHash) -> Result<Option<Device>, Failure> {
+pub(in crate::sqlite) fn with_token(db: &Connection, token: &TokenHash) -> Result<Option<Device>, Failure> {
     let statement = db.prepare_cached(
         "SELECT id, user, label, token_hash, created, last_seen, node, boot, session
          FROM device WHERE token_hash = ?1",
@@ -58,7 +61,7 @@ pub(in super::super) fn with_token(db: &Connection, token: &TokenHash) -> Result
 }
 
 /// What a device's slot holds; the outer `None` where there is no such device.
-pub(in super::super) fn slot(db: &Connection, id: DeviceId) -> Result<Option<Option<Attachment>>, Failure> {
+pub(in crate::sqlite) fn slot(db: &Connection, id: DeviceId) -> Result<Option<Option<Attachment>>, Failure> {
     let statement = db.prepare_cached("SELECT node, boot, session FROM device WHERE id = ?1")?;
     one(statement, [id.number().cast_signed()], |row| attachment(row, 0))
 }

@@ -10,7 +10,7 @@ use super::super::error::Failure;
 use super::{one, unsigned};
 
 /// The number of a conversation's row and its head without settings, `None` where nothing was written.
-pub(in super::super) fn bare(db: &Connection, id: ConversationId) -> Result<Option<(i64, Head)>, Failure> {
+pub(in crate::sqlite) fn bare(db: &Connection, id: ConversationId) -> Result<Option<(i64, Head)>, Failure> {
     let statement = db.prepare_cached(
         "SELECT id, seq, ordinal, time, first_seq, rules_seq FROM conversation WHERE key = ?1",
     )?;
@@ -31,7 +31,7 @@ pub(super) fn head(row: &Row<'_>, first: usize, conversation: ConversationId) ->
 }
 
 /// The heads of these conversations, in their order.
-pub(in super::super) fn heads(db: &Connection, of: &[ConversationId]) -> Result<Vec<Head>, Failure> {
+pub(in crate::sqlite) fn heads(db: &Connection, of: &[ConversationId]) -> Result<Vec<Head>, Failure> {
     of.iter()
         .map(|id| {
             let head = bare(db, *id)?.map_or_else(|| Head::empty(*id), |(_, head)| head);
@@ -68,7 +68,7 @@ fn group(db: &Connection, id: GroupId) -> Result<Option<Group>, Failure> {
 }
 
 /// The group that has this handle.
-pub(in super::super) fn with_handle(db: &Connection, handle: &Handle) -> Result<Option<GroupId>, Failure> {
+pub(in crate::sqlite) fn with_handle(db: &Connection, handle: &Handle) -> Result<Option<GroupId>, Failure> {
     let statement = db.prepare_cached("SELECT id FROM chat_group WHERE handle = ?1")?;
     one(statement, [handle.as_str()], |row| Ok(GroupId::new(unsigned(row, 0)?)?))
 }

@@ -13,15 +13,16 @@ use super::{bound, limit, one, unsigned};
 const WRITER: u64 = 0;
 
 /// What moved after a position; a conversation at most once a page.
-pub(in super::super) fn journal(
+pub(in crate::sqlite) fn journal(
     db: &Connection,
     after: &JournalPosition,
     count: usize,
 ) -> Result<JournalPage, Failure> {
     let after = after.0.get(&WRITER).copied().unwrap_or(0);
+    // A cross join is SQLite's way to say which table leads.
     let mut statement = db.prepare_cached(
         "SELECT log.id, log.seq, conversation.key
-         FROM log JOIN conversation ON conversation.id = log.conversation
+         FROM log CROSS JOIN conversation ON conversation.id = log.conversation
          WHERE log.id > ?1 ORDER BY log.id LIMIT ?2",
     )?;
     let count = count.max(1);
@@ -41,7 +42,7 @@ pub(in super::super) fn journal(
 }
 
 /// Where the log ends.
-pub(in super::super) fn end(db: &Connection) -> Result<JournalPosition, Failure> {
+pub(in crate::sqlite) fn end(db: &Connection) -> Result<JournalPosition, Failure> {
     let statement = db.prepare_cached("SELECT coalesce(max(id), 0) FROM log")?;
     Ok(position(one(statement, [], |row| Ok(unsigned(row, 0)?))?.unwrap_or(0)))
 }

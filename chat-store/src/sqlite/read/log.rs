@@ -1,8 +1,10 @@
 //! The log: entries, history, the records of commands, and what positions are made of.
 
 use bytes::Bytes;
-use chat_core::store::{Digest, Direction, History, Once, Range, Stored};
-use chat_core::{ClientId, ConversationId, Entry, Head, Kind, Seq, Timestamp, UserId};
+use chat_core::store::{Digest, Once, Stored};
+use chat_core::{
+    ClientId, ConversationId, Direction, Entry, Head, History, Kind, Range, Seq, Timestamp, UserId,
+};
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, Row};
 
@@ -47,7 +49,7 @@ fn content(row: &Row<'_>, index: usize) -> Result<Option<Bytes>, Failure> {
 }
 
 /// The entries of a range of seqs.
-pub(in super::super) fn entries(
+pub(in crate::sqlite) fn entries(
     db: &Connection,
     of: ConversationId,
     range: &Range,
@@ -68,7 +70,7 @@ pub(in super::super) fn entries(
 }
 
 /// A page of countable entries, and those that refer to one of them.
-pub(in super::super) fn history(
+pub(in crate::sqlite) fn history(
     db: &Connection,
     of: ConversationId,
     range: &Range,
@@ -107,25 +109,44 @@ fn page(
 
 /// The newest of the uncountable entries that refer to one of these, oldest first.
 fn referring(db: &Connection, row: i64, entries: &[Entry]) -> Result<Vec<Entry>, Failure> {
-    let mut found = Vec::new();
-    let limit = bound(History::REFERRING_LIMIT as u64);
-    for target in entries {
-        let mut statement = db.prepare_cached(entries!(
-            "INDEXED BY log_by_target
-             WHERE conversation = ?1 AND target = ?2 AND NOT countable ORDER BY id DESC LIMIT ?3"
-        ))?;
-        for entry in statement.query_and_then([row, bound(target.seq), limit], entry)? {
-            found.push(entry?);
+    let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(Vec::new()) };
+    let (mut found, mut from) = (Vec::new(), first.seq);
+    // Few entries are referred to, so the next that is is looked for, rather than each asked.
+    while let Some(target) = next_target(db, row, from, last.seq)? {
+        if entries.binary_search_by_key(&target, |entry| entry.seq).is_ok() {
+            let mut statement = db.prepare_cached(entries!(
+                "INDEXED BY log_by_target
+                 WHERE conversation = ?1 AND target = ?2 AND NOT countable ORDER BY id DESC LIMIT ?3"
+            ))?;
+            let parameters = [row, bound(target), bound(History::REFERRING_LIMIT as u64)];
+            for entry in statement.query_and_then(parameters, entry)? {
+                found.push(entry?);
+            }
         }
+        from = target + 1;
     }
     found.sort_unstable_by_key(|entry: &Entry| entry.seq);
     found.drain(..found.len().saturating_sub(History::REFERRING_LIMIT));
     Ok(found)
 }
 
+/// The first entry of a range of seqs that another one refers to.
+fn next_target(db: &Connection, row: i64, from: Seq, to: Seq) -> Result<Option<Seq>, Failure> {
+    let statement = db.prepare_cached(
+        "SELECT target FROM log INDEXED BY log_by_target
+         WHERE conversation = ?1 AND target BETWEEN ?2 AND ?3 ORDER BY target LIMIT 1",
+    )?;
+    one(statement, [row, bound(from), bound(to)], |row| Ok(unsigned(row, 0)?))
+}
+
 /// The number of countable entries up to a seq, which is taken for the nearest that is known: the
 /// head, or the last entry that was trimmed.
-pub(in super::super) fn ordinal_at(db: &Connection, row: i64, head: &Head, seq: Seq) -> Result<u64, Failure> {
+pub(in crate::sqlite) fn ordinal_at(
+    db: &Connection,
+    row: i64,
+    head: &Head,
+    seq: Seq,
+) -> Result<u64, Failure> {
     if seq >= head.seq {
         return Ok(head.ordinal);
     }
@@ -140,7 +161,7 @@ pub(in super::super) fn ordinal_at(db: &Connection, row: i64, head: &Head, seq: 
 }
 
 /// How many countable entries of a sender stand after one seq and up to another.
-pub(in super::super) fn sent_between(
+pub(in crate::sqlite) fn sent_between(
     db: &Connection,
     row: i64,
     sender: UserId,
@@ -156,7 +177,7 @@ pub(in super::super) fn sent_between(
 }
 
 /// What is recorded under each key.
-pub(in super::super) fn recorded(db: &Connection, keys: &[Once]) -> Result<Vec<Option<Stored>>, Failure> {
+pub(in crate::sqlite) fn recorded(db: &Connection, keys: &[Once]) -> Result<Vec<Option<Stored>>, Failure> {
     keys.iter()
         .map(|key| match heads::bare(db, key.conversation)? {
             Some((row, head)) => record(db, row, &head, key),
@@ -166,7 +187,7 @@ pub(in super::super) fn recorded(db: &Connection, keys: &[Once]) -> Result<Vec<O
 }
 
 /// What is recorded under a key of the conversation whose row has this number.
-pub(in super::super) fn record(
+pub(in crate::sqlite) fn record(
     db: &Connection,
     row: i64,
     head: &Head,

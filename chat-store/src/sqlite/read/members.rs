@@ -41,7 +41,7 @@ fn member(row: &Row<'_>, first: usize, conversation: ConversationId) -> Result<M
 }
 
 /// The row of a user in a conversation whose row has this number.
-pub(in super::super) fn in_row(
+pub(in crate::sqlite) fn in_row(
     db: &Connection,
     row: i64,
     conversation: ConversationId,
@@ -53,7 +53,7 @@ pub(in super::super) fn in_row(
 }
 
 /// Single members, in the order asked for.
-pub(in super::super) fn members(
+pub(in crate::sqlite) fn members(
     db: &Connection,
     of: &[(ConversationId, UserId)],
 ) -> Result<Vec<Option<Member>>, Failure> {
@@ -66,7 +66,7 @@ pub(in super::super) fn members(
 }
 
 /// A page of a conversation's members in the order of their joining.
-pub(in super::super) fn roster(
+pub(in crate::sqlite) fn roster(
     db: &Connection,
     conversation: ConversationId,
     standing: Option<Standing>,
@@ -91,7 +91,7 @@ pub(in super::super) fn roster(
 }
 
 /// A page of what a user is or was in, in the order of the keys.
-pub(in super::super) fn memberships(
+pub(in crate::sqlite) fn memberships(
     db: &Connection,
     user: UserId,
     after: Option<ConversationId>,

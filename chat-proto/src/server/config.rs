@@ -1,0 +1,85 @@
+//! What an installation can choose about connections, with its defaults.
+
+use std::time::Duration;
+
+use chat_core::EngineConfig;
+
+use crate::frame;
+use crate::message::Limits;
+
+/// The settings of connections. Start from `default()` and change fields.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConnectionConfig {
+    /// How often a client gives a sign of life; after two of them in silence it is closed. Default
+    /// 30 s.
+    pub ping_interval: Duration,
+    /// Within this time a session has begun, or the connection is closed. Default 10 s.
+    pub handshake_deadline: Duration,
+    /// A peer that takes nothing of what is written for this time is closed. Default 10 s.
+    pub write_deadline: Duration,
+    /// How long a connection that is ending waits for what is in flight. Default 5 s.
+    pub drain_deadline: Duration,
+    /// How long a connection that has said good-bye waits for the peer to hang up, so that the
+    /// good-bye arrives. Default 1 s.
+    pub linger: Duration,
+    /// The most requests that are worked on at the same time. Default 64.
+    pub in_flight: u32,
+    /// While so many bytes wait to be written, no requests are read and no replies and events are
+    /// taken. Default 64 KiB.
+    pub output_bytes: usize,
+    /// The most requests before a session has begun. Default 16.
+    pub handshake_requests: u32,
+    /// After so many wrong passwords or tokens the connection is closed. Default 5.
+    pub login_attempts: u32,
+    /// After so many frames that cannot be decoded the connection is closed. Default 32.
+    pub malformed_frames: u32,
+    /// The most entries of a page. Default 500.
+    pub page_entries: usize,
+    /// The most conversations, contacts, members or profiles of a page, at least 100. Default 200.
+    pub page_rows: usize,
+    /// The most bytes of entries of a page. Default 256 KiB.
+    pub page_bytes: usize,
+}
+
+impl Default for ConnectionConfig {
+    fn default() -> Self {
+        Self {
+            ping_interval: Duration::from_secs(30),
+            handshake_deadline: Duration::from_secs(10),
+            write_deadline: Duration::from_secs(10),
+            drain_deadline: Duration::from_secs(5),
+            linger: Duration::from_secs(1),
+            in_flight: 64,
+            output_bytes: 64 * 1024,
+            handshake_requests: 16,
+            login_attempts: 5,
+            malformed_frames: 32,
+            page_entries: 500,
+            page_rows: 200,
+            page_bytes: 256 * 1024,
+        }
+    }
+}
+
+/// What a frame holds beside the body of its message.
+const OVERHEAD_BYTES: usize = 16 * 1024;
+
+/// Room for what a page holds beside entries, and for the messages that refer to its entries.
+const PAGE_OVERHEAD_BYTES: usize = 1024 * 1024;
+
+impl ConnectionConfig {
+    /// What is announced to clients, and held to.
+    pub(super) fn limits(&self, engine: &EngineConfig) -> Limits {
+        let body_bytes = engine.body_limit_bytes;
+        // Creations of groups and parts of a sync need room even where bodies are short.
+        let client = body_bytes.max(2 * OVERHEAD_BYTES).saturating_add(OVERHEAD_BYTES);
+        let server = body_bytes.saturating_add(self.page_bytes).saturating_add(PAGE_OVERHEAD_BYTES);
+        Limits {
+            client_frame_bytes: client.min(frame::MAX_FRAME_BYTES),
+            server_frame_bytes: server.min(frame::MAX_FRAME_BYTES),
+            body_bytes,
+            in_flight: self.in_flight.max(1),
+        }
+    }
+}

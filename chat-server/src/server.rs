@@ -1,0 +1,167 @@
+//! A server: a store, an engine over it, and a listener in front.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use chat_core::Engine;
+use chat_store::sqlite::{OpenError, SqliteOptions, SqliteStore};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, timeout_at};
+
+use crate::accept::Acceptor;
+use crate::open_files;
+use crate::settings::Settings;
+
+/// Why a server could not start. The messages are for operators; causes are sources.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The store cannot be opened: another server uses the folder, or it is not ours.
+    #[error("cannot open the store")]
+    Store(#[source] OpenError),
+    /// The engine cannot start over the store.
+    #[error("cannot start the engine")]
+    Engine(#[source] chat_core::StartError),
+    /// The address cannot be listened at.
+    #[error("cannot listen at {address}")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The thread that opens the store failed.
+    #[error("cannot open the store")]
+    Interrupted(#[source] JoinError),
+}
+
+impl StartError {
+    /// The whole story in one line, causes included.
+    pub fn in_full(&self) -> String {
+        let mut line = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            line += &format!(": {error}");
+            cause = error.source();
+        }
+        line
+    }
+}
+
+/// How a server stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// Everyone was told, and everything is stored.
+    Cleanly,
+    /// The deadline came first: connections were cut; what was acknowledged is stored all the same.
+    AtDeadline,
+}
+
+/// Starts servers.
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// Opens the store, starts the engine and accepts connections.
+    ///
+    /// # Errors
+    /// [`StartError`] says what is in the way.
+    pub async fn start(settings: Settings) -> Result<RunningServer, StartError> {
+        let folder = settings.data.clone();
+        // Opening blocks, after a crash for as long as the recovery takes.
+        let opened =
+            tokio::task::spawn_blocking(move || SqliteStore::open(&folder, &SqliteOptions::default()));
+        let store = opened.await.map_err(StartError::Interrupted)?.map_err(StartError::Store)?;
+        let engine =
+            Engine::builder(store).config(settings.engine()).start().await.map_err(StartError::Engine)?;
+        let (listener, address) = match listen(settings.listen).await {
+            Ok(listening) => listening,
+            Err(source) => {
+                engine.shutdown().await;
+                return Err(StartError::Listen { address: settings.listen, source });
+            }
+        };
+        if !address.ip().is_loopback() {
+            tracing::warn!(
+                %address,
+                "listening beyond this machine without TLS: passwords and messages travel in the clear"
+            );
+        }
+        let (stop, stopping) = watch::channel(false);
+        let max = open_files::connections_within(settings.connections.max);
+        let acceptor = Acceptor::new(listener, engine.clone(), settings.connection(), max, stopping);
+        let accepting = tokio::spawn(acceptor.run());
+        tracing::info!(%address, data = %settings.data.display(), "accepting connections");
+        Ok(RunningServer { address, engine, stop, accepting, deadline: settings.stop_deadline() })
+    }
+}
+
+async fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// A server that accepts connections. Dropping it cuts them; [`RunningServer::stop`] ends them in
+/// order.
+pub struct RunningServer {
+    address: SocketAddr,
+    engine: Engine,
+    stop: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+    deadline: Duration,
+}
+
+impl RunningServer {
+    /// Where it listens; the port that was taken, if none was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The engine behind it: what embedders use beside the network.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Accepts no more, lets connections finish what is under way and tells their clients to come
+    /// back, then writes what is left and closes the store. Takes no longer than the deadline of the
+    /// settings.
+    pub async fn stop(mut self) -> Stopped {
+        let deadline = Instant::now() + self.deadline;
+        tracing::info!("stopping");
+        // The acceptor holds a receiver until it has ended.
+        let _ = self.stop.send(true);
+        // A part of the time is the store's, even when clients take all of theirs.
+        let drained = timeout_at(deadline - self.deadline / 4, &mut self.accepting).await;
+        if drained.is_err() {
+            tracing::warn!("connections were still open at the deadline; they are cut");
+            self.accepting.abort();
+        }
+        let closed = timeout_at(deadline, self.engine.shutdown()).await;
+        if closed.is_err() {
+            tracing::warn!("the store was still being closed at the deadline");
+        }
+        match (drained, closed) {
+            (Ok(_), Ok(())) => Stopped::Cleanly,
+            _ => Stopped::AtDeadline,
+        }
+    }
+}
+
+impl fmt::Debug for RunningServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunningServer").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Drop for RunningServer {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
