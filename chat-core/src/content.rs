@@ -68,7 +68,7 @@ pub enum GroupEvent {
 /// Why a device lost its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeviceEvent {
-    /// It logged in for the first time.
+    /// It logged in: for the first time, or again while another node still had its last session.
     Added,
     /// It logged out.
     LoggedOut,

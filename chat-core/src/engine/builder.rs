@@ -155,6 +155,7 @@ impl EngineBuilder {
         }
         tasks.helpers.spawn(repair::fill_holes(Arc::clone(&inner)));
         tasks.helpers.spawn(repair::attach_entered(Arc::clone(&inner)));
+        tasks.helpers.spawn(repair::end_superseded(Arc::clone(&inner)));
         tasks.helpers.spawn(repair::release_topics(Arc::clone(&inner)));
         tasks.helpers.spawn(presence::run(Arc::clone(&inner)));
         if let Some(bus) = &inner.bus {

@@ -40,6 +40,8 @@ pub(crate) struct SendWork {
     pub(crate) wish: Wish,
     pub(crate) append: Append,
     pub(crate) write: Vec<Write>,
+    /// What a recall empties, as found in the committer's turn.
+    pub(crate) redact: Vec<Write>,
     pub(crate) attempts: u32,
 }
 
@@ -105,8 +107,17 @@ struct Committer {
     queue: Arc<Queue>,
     writer: WriterId,
     number: u64,
-    /// Stale sends, to be decided again before anything newer.
+    /// Stale and deferred sends, to be decided again before anything newer.
     carried: Vec<Submission>,
+}
+
+/// What is made of what was gathered.
+#[derive(Default)]
+struct Decided {
+    items: Vec<Item>,
+    pending: Vec<Pending>,
+    /// What depends on an earlier item of this batch, and what must not overtake it.
+    deferred: Vec<Submission>,
 }
 
 /// A submission whose item is in flight.
@@ -129,12 +140,12 @@ impl Committer {
         } else {
             submissions.extend(self.queue.take(rows.saturating_sub(submissions.len()), bytes));
         }
-        let (items, pending): (Vec<_>, Vec<_>) = self.decide(submissions).await.into_iter().unzip();
-        if items.is_empty() {
-            return true;
+        let Decided { items, pending, deferred } = self.decide(submissions).await;
+        if !items.is_empty() {
+            let now = self.inner.environment.clock.now();
+            self.commit(Batch { writer: self.writer, number: 0, now, items }, pending).await;
         }
-        let batch = Batch { writer: self.writer, number: 0, now: self.inner.environment.clock.now(), items };
-        self.commit(batch, pending).await;
+        self.carried.extend(deferred);
         true
     }
 
@@ -317,7 +328,7 @@ impl SendWork {
                 write.push(Write::Standing(StandingChange::of(conversation, user)));
             }
         }
-        write.extend(self.write.iter().cloned());
+        write.extend(self.write.iter().chain(&self.redact).cloned());
         Item {
             once: Some((self.once, self.digest)),
             require: vec![rules.precondition(conversation)],

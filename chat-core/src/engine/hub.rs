@@ -1,5 +1,7 @@
 //! Who listens on this node: sessions by user, gates by conversation, and delivery between them.
 
+mod consequences;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,10 +10,8 @@ use tokio::time::Instant;
 
 use super::gate::{Gate, Offered, Step};
 use super::outbox::Outbox;
-use crate::{
-    Chunk, ContactEvent, Content, ConversationId, EndReason, Entry, Ephemeral, GroupEvent, GroupId, Seq,
-    UserId,
-};
+use crate::{Chunk, ConversationId, Entry, Ephemeral, GroupId, Seq, UserId};
+use consequences::leaver;
 
 /// Maps are split so that different conversations rarely meet at a lock.
 const SHARDS: usize = 64;
@@ -37,6 +37,9 @@ pub(crate) struct Hub {
     /// Users who have entered a group and whose sessions are to listen to it.
     entered: Mutex<BTreeSet<(UserId, GroupId)>>,
     pub(crate) entered_wake: Notify,
+    /// Users of whose devices one may have connected to another node.
+    moved: Mutex<BTreeSet<UserId>>,
+    pub(crate) moved_wake: Notify,
     /// Conversations whose gates were closed, and whose topics may be of no use any more.
     closed: Mutex<BTreeSet<ConversationId>>,
     pub(crate) closed_wake: Notify,
@@ -63,6 +66,8 @@ impl Hub {
             holes_wake: Notify::new(),
             entered: Mutex::default(),
             entered_wake: Notify::new(),
+            moved: Mutex::default(),
+            moved_wake: Notify::new(),
             closed: Mutex::default(),
             closed_wake: Notify::new(),
         }
@@ -257,6 +262,17 @@ impl Hub {
         std::mem::take(&mut *lock(&self.entered))
     }
 
+    /// Has it looked at whether a user's sessions still have the slots of their devices.
+    pub(crate) fn suspect(&self, user: UserId) {
+        lock(&self.moved).insert(user);
+        self.moved_wake.notify_one();
+    }
+
+    /// Takes the users of whose devices one may have connected to another node.
+    pub(crate) fn take_moved(&self) -> BTreeSet<UserId> {
+        std::mem::take(&mut *lock(&self.moved))
+    }
+
     /// Takes the conversations whose gates were closed.
     pub(crate) fn take_closed(&self) -> BTreeSet<ConversationId> {
         std::mem::take(&mut *lock(&self.closed))
@@ -310,108 +326,6 @@ impl Hub {
         self.holes_wake.notify_one();
     }
 
-    /// What delivered entries change about who listens, still within the gate's turn.
-    fn after(&self, gate: &Gate, step: &Step) {
-        let chunk = match step {
-            Step::Chunk(chunk) => chunk,
-            Step::Behind(_) => return self.after_skip(gate),
-        };
-        match gate.conversation {
-            ConversationId::Direct(_) => {}
-            ConversationId::Group(group) => {
-                // Chunks are cut so that such an entry is the last of its chunk.
-                let leaver = chunk.entries().last().and_then(leaver);
-                if let Some(leaver) = leaver {
-                    let removed = self.remove_listeners(gate, leaver);
-                    // The notice that a leaver came back may have been here before this entry.
-                    self.look_again(group, &removed);
-                }
-            }
-            ConversationId::Inbox(user) => {
-                for entry in chunk.entries() {
-                    self.after_notice(user, entry);
-                }
-            }
-        }
-    }
-
-    /// What was passed over may have ended a membership or revoked a device: nobody goes on listening
-    /// on the strength of what was true before it.
-    fn after_skip(&self, gate: &Gate) {
-        match gate.conversation {
-            ConversationId::Direct(_) => {}
-            ConversationId::Group(group) => {
-                let removed = self.remove_listeners(gate, Leaver::Everyone);
-                self.look_again(group, &removed);
-            }
-            ConversationId::Inbox(user) => {
-                self.sessions(user).iter().for_each(|session| session.end(EndReason::Reset));
-            }
-        }
-    }
-
-    fn remove_listeners(&self, gate: &Gate, leaver: Leaver) -> Vec<Arc<Outbox>> {
-        let user = match leaver {
-            Leaver::Everyone => None,
-            Leaver::User(user) => Some(user),
-        };
-        let mut removed = Vec::new();
-        self.close_if(&gate.conversation, |gate| {
-            removed = gate.detach_user(user);
-            gate.is_deserted()
-        });
-        for listener in &removed {
-            listener.forget(&gate.conversation);
-        }
-        removed
-    }
-
-    /// Has those who listen no more listen again, where they are members all the same.
-    fn look_again(&self, group: GroupId, removed: &[Arc<Outbox>]) {
-        if !removed.is_empty() {
-            lock(&self.entered).extend(removed.iter().map(|listener| (listener.user, group)));
-            self.entered_wake.notify_one();
-        }
-    }
-
-    /// What a notice in a user's inbox means to the user's sessions here. Whatever node wrote it and
-    /// whether or not the bus brought it, this is where it takes effect.
-    fn after_notice(&self, user: UserId, entry: &Entry) {
-        match entry.decode_content() {
-            Ok(Content::Device { event: crate::DeviceEvent::LoggedOut, device, .. }) => {
-                for session in self.sessions(user).iter().filter(|session| session.device == device) {
-                    session.end(EndReason::LoggedOut);
-                }
-            }
-            Ok(Content::Device { event, device, .. }) if event != crate::DeviceEvent::Added => {
-                for session in self.sessions(user).iter().filter(|session| session.device == device) {
-                    session.end(EndReason::Device(event));
-                }
-            }
-            Ok(Content::AccountDeleted) => {
-                self.sessions(user).iter().for_each(|session| session.end(EndReason::AccountDeleted));
-            }
-            Ok(Content::Contact { event, peer, .. }) => {
-                if let Some(local) = self.user_shard(user).get_mut(&user) {
-                    match event {
-                        ContactEvent::Accepted => drop(local.contacts.insert(peer)),
-                        ContactEvent::Removed => drop(local.contacts.remove(&peer)),
-                        ContactEvent::Blocked => {
-                            local.contacts.remove(&peer);
-                            local.blocked.insert(peer);
-                        }
-                        ContactEvent::Unblocked => drop(local.blocked.remove(&peer)),
-                        _ => {}
-                    }
-                }
-            }
-            Ok(Content::Group { event: GroupEvent::Entered, group, user: whom, .. }) if whom == user => {
-                self.enter(user, group);
-            }
-            _ => {}
-        }
-    }
-
     fn gate_or_create(&self, conversation: ConversationId) -> Option<Arc<Gate>> {
         if let Some(gate) = self.gate(&conversation) {
             return Some(gate);
@@ -458,23 +372,6 @@ impl Hub {
 
     fn user_shard(&self, user: UserId) -> MutexGuard<'_, BTreeMap<UserId, LocalUser>> {
         lock(&self.users[shard_of(&user.number().to_be_bytes())])
-    }
-}
-
-/// Who is no longer a member after an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leaver {
-    User(UserId),
-    Everyone,
-}
-
-/// Whose last entry this is. Chunks end with it.
-pub(crate) fn leaver(entry: &Entry) -> Option<Leaver> {
-    match entry.decode_content() {
-        Ok(Content::Left) => Some(Leaver::User(entry.sender)),
-        Ok(Content::MemberRemoved(user)) => Some(Leaver::User(user)),
-        Ok(Content::Dissolved) => Some(Leaver::Everyone),
-        _ => None,
     }
 }
 

@@ -262,7 +262,13 @@ async fn known_device(core: &Arc<Core>, token: &Token) -> Result<LoggedIn, Error
             require.push(Precondition::Rules(inbox, rules[0]));
             write.push(Write::RaiseRules(inbox));
         }
-        let item = Item { require, write, ..Item::default() };
+        // A session that another node may still have of it hears so, and looks who has the slot.
+        let elsewhere = device.attached.as_ref().is_some_and(|slot| *slot.node != *core.origin.node);
+        let append = elsewhere
+            .then(|| device_notice(user, DeviceEvent::Added, device.id, &device.label))
+            .into_iter()
+            .collect();
+        let item = Item { require, append, write, ..Item::default() };
         if let Outcome::Committed(_) = core.commit(&inbox, item).await? {
             let (session, events) = session::begin(core, user, device.id, &token_hash, slot).await?;
             return Ok(LoggedIn { session, events, token: None });

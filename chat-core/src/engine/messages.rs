@@ -10,7 +10,9 @@ use super::committer::{SendWork, Work, store_error};
 use super::rules::Wish;
 use super::{Inner, Session, Settled, Verdict};
 use crate::bus::Topic;
-use crate::store::{Append, Digest, Once, Outcome, RedactTarget, SeqRef, Write};
+use crate::store::{
+    Append, Digest, Once, Outcome, RedactTarget, SeqRef, Store, StoreError, StoreErrorKind, Write,
+};
 use crate::{
     Body, Content, ConversationId, Direction, Entry, Ephemeral, Error, ErrorKind, Outgoing, Range, Receipt,
     Send, Seq, UserId,
@@ -154,20 +156,11 @@ impl Session {
                 let by = self.target(conversation, target).await?.by();
                 (Wish::Reply { target, by }, Content::Message(body), Some(target))
             }
+            // What these find is looked at in the committer's turn.
             Outgoing::Edit { target, body } => {
-                let by = self.target(conversation, target).await?.by();
-                (Wish::Edit { target, by }, Content::Edit(body), Some(target))
+                (Wish::Edit { target, by: None }, Content::Edit(body), Some(target))
             }
-            Outgoing::Recall { target } => {
-                let found = self.target(conversation, target).await?;
-                let edits = found.edits.iter().copied();
-                write.extend(
-                    std::iter::once(target)
-                        .chain(edits)
-                        .map(|seq| Write::Redact { conversation, target: RedactTarget::Entry(seq) }),
-                );
-                (Wish::Recall { target, by: found.by() }, Content::Recall, Some(target))
-            }
+            Outgoing::Recall { target } => (Wish::Recall { target, by: None }, Content::Recall, Some(target)),
             Outgoing::Reaction { target, symbol, set } => {
                 let by = self.target(conversation, target).await?.by();
                 (Wish::React { target, by }, Content::Reaction { symbol, set }, Some(target))
@@ -182,7 +175,15 @@ impl Session {
             content: content.encode(),
             changes_rules: false,
         };
-        Ok(Prepared::New(Box::new(SendWork { once, digest, wish, append, write, attempts: 0 })))
+        Ok(Prepared::New(Box::new(SendWork {
+            once,
+            digest,
+            wish,
+            append,
+            write,
+            redact: Vec::new(),
+            attempts: 0,
+        })))
     }
 
     fn check(&self, send: &Send) -> Result<(), Error> {
@@ -207,19 +208,28 @@ impl Session {
 
     /// What is known of a target. Who wrote it, and that it is a message, never changes.
     async fn target(&self, conversation: ConversationId, seq: Seq) -> Result<Target, Error> {
-        let range =
-            Range { from: seq, to: seq, direction: Direction::Forward, limit: 1, limit_bytes: usize::MAX };
-        if seq == 0 {
-            return Ok(Target::default());
+        look(self.store(), conversation, seq).await.map_err(|error| store_error(&error))
+    }
+}
+
+/// Looks at the target of a send.
+pub(super) async fn look(
+    store: &dyn Store,
+    conversation: ConversationId,
+    seq: Seq,
+) -> Result<Target, StoreError> {
+    let range =
+        Range { from: seq, to: seq, direction: Direction::Forward, limit: 1, limit_bytes: usize::MAX };
+    if seq == 0 {
+        return Ok(Target::default());
+    }
+    match store.history(conversation, &range).await {
+        Ok(mut page) => {
+            let edits = page.referring.iter().filter(|entry| is_edit(entry)).map(|entry| entry.seq);
+            Ok(Target { edits: edits.collect(), message: page.entries.pop() })
         }
-        match self.store().history(conversation, &range).await {
-            Ok(mut page) => {
-                let edits = page.referring.iter().filter(|entry| is_edit(entry)).map(|entry| entry.seq);
-                Ok(Target { edits: edits.collect(), message: page.entries.pop() })
-            }
-            Err(error) if error.kind() == crate::store::StoreErrorKind::Trimmed => Ok(Target::default()),
-            Err(error) => Err(store_error(&error)),
-        }
+        Err(error) if error.kind() == StoreErrorKind::Trimmed => Ok(Target::default()),
+        Err(error) => Err(error),
     }
 }
 
@@ -228,8 +238,9 @@ enum Prepared {
     Known(Receipt),
 }
 
+/// A message that a send refers to, as far as it exists.
 #[derive(Default)]
-struct Target {
+pub(super) struct Target {
     message: Option<Entry>,
     edits: Vec<Seq>,
 }
@@ -238,6 +249,22 @@ impl Target {
     /// Who wrote it, if it is a message that was not taken back.
     fn by(&self) -> Option<UserId> {
         self.message.as_ref().filter(|message| message.content.is_some()).map(|message| message.sender)
+    }
+
+    /// Makes an edit or a recall of it depend on what was found.
+    pub(super) fn concern(&self, send: &mut SendWork) {
+        match &mut send.wish {
+            Wish::Edit { by, .. } => *by = self.by(),
+            Wish::Recall { target, by } => {
+                *by = self.by();
+                let conversation = send.append.conversation;
+                let emptied = std::iter::once(*target).chain(self.edits.iter().copied());
+                send.redact = emptied
+                    .map(|seq| Write::Redact { conversation, target: RedactTarget::Entry(seq) })
+                    .collect();
+            }
+            _ => {}
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::Inner;
 use super::hub::cut;
 use crate::bus::Topic;
 use crate::store::StoreError;
-use crate::{ConversationId, Direction, GroupId, Head, Range, Seq, UserId};
+use crate::{ConversationId, Direction, EndReason, GroupId, Head, Range, Seq, UserId};
 
 /// A repair reads pages of so many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -147,6 +147,31 @@ async fn head_for(
     Ok(head
         .filter(|head| goes_on(head) && row.is_some_and(|row| row.standing.is_member()))
         .map(|head| head.seq))
+}
+
+/// Ends sessions whose devices have connected to another node.
+pub(super) async fn end_superseded(inner: Arc<Inner>) {
+    loop {
+        for user in inner.hub.take_moved() {
+            match inner.store.devices(user).await {
+                Ok(devices) => {
+                    for session in inner.hub.sessions(user) {
+                        let device = devices.iter().find(|device| device.id == session.device);
+                        let holder = device.and_then(|device| device.attached.as_ref());
+                        if holder.is_some_and(|holder| *holder != inner.slot_of(&session)) {
+                            session.end(EndReason::Superseded);
+                        }
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "devices cannot be read yet");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    inner.hub.suspect(user);
+                }
+            }
+        }
+        inner.hub.moved_wake.notified().await;
+    }
 }
 
 /// Ends the subscriptions of conversations to which nobody listens any more. Who listens has a gate

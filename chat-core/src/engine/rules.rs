@@ -51,6 +51,16 @@ pub(crate) enum Wish {
     React { target: Seq, by: Option<UserId> },
 }
 
+impl Wish {
+    /// The entry that it changes.
+    pub(crate) fn changed(&self) -> Option<Seq> {
+        match self {
+            Self::Edit { target, .. } | Self::Recall { target, .. } => Some(*target),
+            Self::Write | Self::Reply { .. } | Self::React { .. } => None,
+        }
+    }
+}
+
 /// Decides whether `sender` may do this now.
 pub(crate) fn decide(
     rules: &Rules,

@@ -116,11 +116,16 @@ impl Session {
 }
 
 impl Inner {
+    /// What the slot of its device holds while a session of this node has it.
+    pub(super) fn slot_of(&self, outbox: &Outbox) -> Attachment {
+        let node = (*self.origin.node).into();
+        Attachment { node, boot: self.origin.boot, session: outbox.session }
+    }
+
     /// Clears the slot of a session that has ended. Nobody waits for it: a slot left behind names
     /// this run, and is taken over by the next log-in of the device.
     pub(super) fn release_slot(&self, outbox: &Outbox) {
-        let slot =
-            Attachment { node: (*self.origin.node).into(), boot: self.origin.boot, session: outbox.session };
+        let slot = self.slot_of(outbox);
         let item = Item {
             require: vec![Precondition::Slot(outbox.device, Some(slot))],
             write: vec![Write::Attach {

@@ -203,6 +203,24 @@ async fn a_device_that_connects_again_ends_its_older_session() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_device_that_connects_to_another_node_ends_its_session_on_the_first() {
+    let world = World::new();
+    let (here, there) = (world.alone().await, world.alone().await);
+    let mut first = join(&here, "ada").await;
+    let mut second = again(&there, first.token()).await;
+    first.within(Duration::from_secs(2), "its end", |first| first.ended.is_some()).await;
+    assert_eq!(first.ended, Some(EndReason::Superseded));
+    let token = first.token();
+    drop(first);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    second.drain().await;
+    assert_eq!(second.ended, None, "the newer one stays");
+    let third = again(&here, token).await;
+    second.within(Duration::from_secs(2), "its end", |second| second.ended.is_some()).await;
+    assert_eq!(third.devices().await.expect("devices").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_logs_out_is_out() {
     let world = World::new();
     let engine = world.alone().await;

@@ -75,6 +75,30 @@ async fn history_pages_in_both_directions_with_what_refers_to_each_message_folde
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_recall_empties_the_edits_of_a_message_as_well_however_close_they_follow_each_other() {
+    let world = World::new();
+    let (ada, _bob, at) = two(&world).await;
+    let elsewhere = crate::world::another(&ada.engine, "ada").await;
+    for from in [&ada, &elsewhere] {
+        let target = say(&ada, at, "a secret").await.seq;
+        let edit = |word: &str| {
+            outgoing(at, Outgoing::Edit { target, body: Body::Text(format!("a secret, {word}")) })
+        };
+        let first = ada.begin_send(edit("before")).await.expect("queued");
+        let recall = from.begin_send(outgoing(at, Outgoing::Recall { target })).await.expect("queued");
+        let second = ada.begin_send(edit("after")).await;
+        first.await.expect("edited");
+        recall.await.expect("recalled");
+        let late = second.expect("queued").await.expect_err("nothing is left to be edited");
+        assert_eq!(late.kind(), ErrorKind::Invalid);
+    }
+    for entry in world.log(at).await {
+        let content = entry.decode_content().expect("well formed");
+        assert!(matches!(content, Content::Redacted | Content::Recall), "{content:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_messages_of_the_conversation_are_answered_edited_or_reacted_to() {
     let world = World::new();
     let (ada, bob, at) = two(&world).await;

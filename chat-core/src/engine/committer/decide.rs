@@ -6,43 +6,56 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Committer, Pending, Reply, SendWork, Submission, Work, queue, store_error};
+use super::{Committer, Decided, Pending, Reply, SendWork, Submission, Work, queue, store_error};
+use crate::engine::messages::look;
 use crate::engine::rules::{self, Rules};
-use crate::store::{Item, Outcome, StoreError};
-use crate::{ConversationId, Error, Timestamp, UserId};
+use crate::store::{Outcome, StoreError};
+use crate::{ConversationId, Error, UserId};
+
+/// The rules of those who send.
+type KnownRules = BTreeMap<(ConversationId, UserId), Rules>;
 
 impl Committer {
     /// Makes items of what was gathered. Sends that are refused are answered here: with the receipt
     /// they got the first time, when they are repetitions.
-    pub(super) async fn decide(&self, mut submissions: Vec<Submission>) -> Vec<(Item, Pending)> {
-        let wall = self.inner.environment.clock.now();
-        let known = match self.load_rules(&mut submissions, wall).await {
+    pub(super) async fn decide(&self, mut submissions: Vec<Submission>) -> Decided {
+        let known = match self.read_what_decides(&mut submissions).await {
             Ok(known) => known,
             Err(error) => {
                 for submission in submissions {
                     let _ = submission.reply.send(Err(store_error(&error)));
                 }
-                return Vec::new();
+                return Decided::default();
             }
         };
         withdraw(&mut submissions, Instant::now());
-        let mut decided = Vec::with_capacity(submissions.len());
+        let mut decided = Decided::default();
         let mut refused = Vec::new();
+        let (mut changed, mut waiting) = (BTreeSet::new(), BTreeSet::new());
         for submission in submissions {
             let Submission { work, deadline, reply } = submission;
             match work {
                 Work::Item(item) => {
-                    decided.push((*item, Pending { deadline, reply: Some(reply), send: None }));
+                    decided.items.push(*item);
+                    decided.pending.push(Pending { deadline, reply: Some(reply), send: None });
                 }
                 Work::Send(send) => {
-                    let key = (send.append.conversation, send.append.sender);
-                    let rules = known.get(&key).cloned().ok_or_else(Error::not_allowed);
+                    let (at, sender) = (send.append.conversation, send.append.sender);
+                    // What an earlier one changes must be stored before this one looks at it.
+                    if send.wish.changed().is_some_and(|target| !changed.insert((at, target))) {
+                        waiting.insert(at);
+                    }
+                    if waiting.contains(&at) {
+                        decided.deferred.push(Submission { work: Work::Send(send), deadline, reply });
+                        continue;
+                    }
+                    let rules = known.get(&(at, sender)).cloned().ok_or_else(Error::not_allowed);
                     let allowed = rules.and_then(|rules| self.allows(&rules, &send).map(|()| rules));
                     match allowed {
                         Ok(rules) => {
-                            let item = send.item(&rules);
+                            decided.items.push(send.item(&rules));
                             let send = Some((send, rules));
-                            decided.push((item, Pending { deadline, reply: Some(reply), send }));
+                            decided.pending.push(Pending { deadline, reply: Some(reply), send });
                         }
                         Err(error) => refused.push((send, deadline, reply, error)),
                     }
@@ -55,6 +68,33 @@ impl Committer {
         decided
     }
 
+    async fn read_what_decides(&self, submissions: &mut Vec<Submission>) -> Result<KnownRules, StoreError> {
+        self.look_at_targets(submissions).await?;
+        self.load_rules(submissions).await
+    }
+
+    /// Looks at what is edited and recalled. In this turn, since all that this node wrote before is
+    /// stored by now: a recall empties every edit, and an edit finds what was taken back.
+    async fn look_at_targets(&self, submissions: &mut Vec<Submission>) -> Result<(), StoreError> {
+        let changes = |submission: &Submission| match &submission.work {
+            Work::Send(send) => send.wish.changed().map(|target| (send.append.conversation, target)),
+            Work::Item(_) => None,
+        };
+        let targets: BTreeSet<_> = submissions.iter().filter_map(changes).collect();
+        for (conversation, seq) in targets {
+            let looking = look(&*self.inner.store, conversation, seq);
+            let found = self.reading(submissions, looking).await?;
+            for submission in submissions.iter_mut() {
+                if changes(submission) == Some((conversation, seq))
+                    && let Work::Send(send) = &mut submission.work
+                {
+                    found.concern(send);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn allows(&self, rules: &Rules, send: &SendWork) -> Result<(), Error> {
         let (policy, now) = (self.inner.config.writing, self.inner.environment.clock.now());
         rules::decide(rules, send.wish, send.append.sender, policy, now)
@@ -62,11 +102,7 @@ impl Committer {
 
     /// The rules that the sends of a batch are decided on: one version for each, so that of the sends
     /// of one session none overtakes another that is stale.
-    async fn load_rules(
-        &self,
-        submissions: &mut Vec<Submission>,
-        wall: Timestamp,
-    ) -> Result<BTreeMap<(ConversationId, UserId), Rules>, StoreError> {
+    async fn load_rules(&self, submissions: &mut Vec<Submission>) -> Result<KnownRules, StoreError> {
         let mut missing = BTreeSet::new();
         let mut known = BTreeMap::new();
         for submission in submissions.iter() {
@@ -78,22 +114,9 @@ impl Committer {
                 let rules = known.remove(&key).or_else(|| self.inner.rules.find(key.0, key.1));
                 // The lock finds a permission that no longer holds; nothing finds such a refusal, so
                 // that one is made only on what was just read.
-                let permits = |rules: &Rules| {
-                    rules::decide(rules, send.wish, key.1, self.inner.config.writing, wall).is_ok()
-                };
-                match rules.filter(permits) {
+                match rules.filter(|rules| self.allows(rules, send).is_ok()) {
                     Some(rules) => drop(known.insert(key, rules)),
                     None => drop(missing.insert(key)),
-                }
-            }
-        }
-        // What would be refused on rules seen earlier may be allowed by now, and nothing would ever
-        // compare them with the store's.
-        for submission in submissions.iter() {
-            if let Work::Send(send) = &submission.work {
-                let key = (send.append.conversation, send.append.sender);
-                if known.get(&key).is_some_and(|rules| self.allows(rules, send).is_err()) {
-                    missing.insert(key);
                 }
             }
         }

@@ -1,0 +1,132 @@
+//! What delivered entries change about who listens, and about sessions.
+
+use std::sync::Arc;
+
+use super::{Hub, lock};
+use crate::engine::gate::{Gate, Step};
+use crate::engine::outbox::Outbox;
+use crate::{
+    ContactEvent, Content, ConversationId, DeviceEvent, EndReason, Entry, GroupEvent, GroupId, UserId,
+};
+
+impl Hub {
+    /// What delivered entries change about who listens, still within the gate's turn.
+    pub(super) fn after(&self, gate: &Gate, step: &Step) {
+        let chunk = match step {
+            Step::Chunk(chunk) => chunk,
+            Step::Behind(_) => return self.after_skip(gate),
+        };
+        match gate.conversation {
+            ConversationId::Direct(_) => {}
+            ConversationId::Group(group) => {
+                // Chunks are cut so that such an entry is the last of its chunk.
+                let leaver = chunk.entries().last().and_then(leaver);
+                if let Some(leaver) = leaver {
+                    let removed = self.remove_listeners(gate, leaver);
+                    // The notice that a leaver came back may have been here before this entry.
+                    self.look_again(group, &removed);
+                }
+            }
+            ConversationId::Inbox(user) => {
+                for entry in chunk.entries() {
+                    self.after_notice(user, entry);
+                }
+            }
+        }
+    }
+
+    /// What was passed over may have ended a membership or revoked a device: nobody goes on listening
+    /// on the strength of what was true before it.
+    fn after_skip(&self, gate: &Gate) {
+        match gate.conversation {
+            ConversationId::Direct(_) => {}
+            ConversationId::Group(group) => {
+                let removed = self.remove_listeners(gate, Leaver::Everyone);
+                self.look_again(group, &removed);
+            }
+            ConversationId::Inbox(user) => {
+                self.sessions(user).iter().for_each(|session| session.end(EndReason::Reset));
+            }
+        }
+    }
+
+    fn remove_listeners(&self, gate: &Gate, leaver: Leaver) -> Vec<Arc<Outbox>> {
+        let user = match leaver {
+            Leaver::Everyone => None,
+            Leaver::User(user) => Some(user),
+        };
+        let mut removed = Vec::new();
+        self.close_if(&gate.conversation, |gate| {
+            removed = gate.detach_user(user);
+            gate.is_deserted()
+        });
+        for listener in &removed {
+            listener.forget(&gate.conversation);
+        }
+        removed
+    }
+
+    /// Has those who listen no more listen again, where they are members all the same.
+    fn look_again(&self, group: GroupId, removed: &[Arc<Outbox>]) {
+        if !removed.is_empty() {
+            lock(&self.entered).extend(removed.iter().map(|listener| (listener.user, group)));
+            self.entered_wake.notify_one();
+        }
+    }
+
+    /// What a notice in a user's inbox means to the user's sessions here. Whatever node wrote it and
+    /// whether or not the bus brought it, this is where it takes effect.
+    fn after_notice(&self, user: UserId, entry: &Entry) {
+        match entry.decode_content() {
+            Ok(Content::Device { event: DeviceEvent::Added, .. }) => self.suspect(user),
+            Ok(Content::Device { event: DeviceEvent::LoggedOut, device, .. }) => {
+                for session in self.sessions(user).iter().filter(|session| session.device == device) {
+                    session.end(EndReason::LoggedOut);
+                }
+            }
+            Ok(Content::Device { event, device, .. }) => {
+                for session in self.sessions(user).iter().filter(|session| session.device == device) {
+                    session.end(EndReason::Device(event));
+                }
+            }
+            Ok(Content::AccountDeleted) => {
+                self.sessions(user).iter().for_each(|session| session.end(EndReason::AccountDeleted));
+            }
+            Ok(Content::Contact { event, peer, .. }) => {
+                if let Some(local) = self.user_shard(user).get_mut(&user) {
+                    match event {
+                        ContactEvent::Accepted => drop(local.contacts.insert(peer)),
+                        ContactEvent::Removed => drop(local.contacts.remove(&peer)),
+                        ContactEvent::Blocked => {
+                            local.contacts.remove(&peer);
+                            local.blocked.insert(peer);
+                        }
+                        ContactEvent::Unblocked => drop(local.blocked.remove(&peer)),
+                        _ => {}
+                    }
+                }
+            }
+            Ok(Content::Group { event: GroupEvent::Entered, group, user: whom, .. }) if whom == user => {
+                self.enter(user, group);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Who is no longer a member after an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaver {
+    User(UserId),
+    Everyone,
+}
+
+/// Whose last entry this is. Chunks end with it.
+pub(super) fn leaver(entry: &Entry) -> Option<Leaver> {
+    match entry.decode_content() {
+        Ok(Content::Left) => Some(Leaver::User(entry.sender)),
+        Ok(Content::MemberRemoved(user)) => Some(Leaver::User(user)),
+        Ok(Content::Dissolved) => Some(Leaver::Everyone),
+        _ => None,
+    }
+}
