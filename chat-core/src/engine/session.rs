@@ -230,8 +230,12 @@ pub(super) async fn begin(
     attach_all(core, &outbox, inbox_known).await?;
     // A revocation between the log-in and the listening told nobody.
     let still = core.store.device_with_token(token).await.map_err(|error| store_error(&error))?;
-    if still.is_none_or(|device| device.attached != Some(slot)) {
-        return Err(Error::new(ErrorKind::Unauthenticated, "the device was revoked or connected again"));
+    match still {
+        None => return Err(Error::new(ErrorKind::Unauthenticated, "the device was revoked")),
+        Some(device) if device.attached != Some(slot) => {
+            return Err(Error::new(ErrorKind::Ended, "the device has connected again meanwhile"));
+        }
+        Some(_) => {}
     }
     if first {
         core.came_online(user);
