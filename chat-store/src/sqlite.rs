@@ -135,11 +135,6 @@ impl Drop for SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
-    /// One that is written and one that waits, so that the writer need not.
-    fn writers(&self) -> usize {
-        2
-    }
-
     /// The lock on the folder keeps every other process out.
     fn is_shared(&self) -> bool {
         false
