@@ -357,17 +357,7 @@ fn touched(batch: &Batch) -> Vec<ConversationId> {
 fn collect(entries: &mut BTreeMap<ConversationId, Vec<Entry>>, item: &Item, placed: &[Placed]) {
     for (index, (append, placed)) in item.append.iter().zip(placed).enumerate() {
         let client_id = item.once.as_ref().filter(|_| index == 0).map(|(once, _)| once.client_id);
-        entries.entry(append.conversation).or_default().push(Entry {
-            seq: placed.seq,
-            time: placed.time,
-            sender: append.sender,
-            client_id,
-            countable: append.countable,
-            ordinal: placed.ordinal,
-            target: append.target,
-            kind: append.kind,
-            content: Some(append.content.clone()),
-        });
+        entries.entry(append.conversation).or_default().push(append.entry(placed, client_id));
     }
 }
 

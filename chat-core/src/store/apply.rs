@@ -1,7 +1,7 @@
 //! What an item does to heads, members and positions: the arithmetic that every backend shares.
 
 use super::{Append, Placed, SeqRef, StandingChange};
-use crate::{Head, Member, Seq, Timestamp};
+use crate::{ClientId, Entry, Head, Member, Seq, Timestamp};
 
 impl Head {
     /// Moves on by one entry and says where that entry stands.
@@ -35,6 +35,23 @@ impl Head {
     pub fn advance(&self, at: Seq, to: Seq) -> Option<Seq> {
         let reached = to.clamp(self.first_seq - 1, self.seq);
         (to > at && reached > at).then_some(reached)
+    }
+}
+
+impl Append {
+    /// The entry that it becomes where it was placed.
+    pub fn entry(&self, placed: &Placed, client_id: Option<ClientId>) -> Entry {
+        Entry {
+            seq: placed.seq,
+            time: placed.time,
+            sender: self.sender,
+            client_id,
+            countable: self.countable,
+            ordinal: placed.ordinal,
+            target: self.target,
+            kind: self.kind,
+            content: Some(self.content.clone()),
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::state::{Conversation, Record, State};
 use crate::store::{Append, Batch, Item, Outcome, Placed, Precondition, RedactTarget, StandingChange, Write};
 use crate::{
-    Account, ClientId, ConversationId, Cursor, Device, DeviceId, Entry, Group, Handle, Member, Seq,
-    Timestamp, UserId,
+    Account, ClientId, ConversationId, Cursor, Device, DeviceId, Group, Handle, Member, Seq, Timestamp,
+    UserId,
 };
 
 impl State {
@@ -102,20 +102,7 @@ impl State {
         } else if let Some(target) = append.target {
             conversation.referring.insert((target, placed.seq));
         }
-        conversation.log.insert(
-            placed.seq,
-            Entry {
-                seq: placed.seq,
-                time: placed.time,
-                sender: append.sender,
-                client_id,
-                countable: append.countable,
-                ordinal: placed.ordinal,
-                target: append.target,
-                kind: append.kind,
-                content: Some(append.content.clone()),
-            },
-        );
+        conversation.log.insert(placed.seq, append.entry(&placed, client_id));
         if append.countable {
             self.member(append.conversation, append.sender).own += 1;
         }
