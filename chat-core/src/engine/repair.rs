@@ -44,8 +44,12 @@ pub(super) async fn fill_holes(inner: Arc<Inner>) {
 }
 
 async fn fill(inner: &Inner, conversation: ConversationId) {
-    let Some(gate) = inner.hub.gate(&conversation) else { return };
-    while let Some((from, to)) = gate.missing() {
+    let mut reached = 0;
+    // The gate is looked up each time: what is offered may close it, and nothing gets through a
+    // closed one.
+    while let Some(gate) = inner.hub.gate(&conversation) {
+        let Some((from, to)) = gate.missing().filter(|(from, _)| *from > reached) else { return };
+        reached = from;
         if to - from >= inner.config.gate_repair_limit {
             return inner.hub.skip(&gate);
         }

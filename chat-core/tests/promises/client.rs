@@ -64,6 +64,12 @@ impl Client {
         self.token.expect("a new device has a token")
     }
 
+    /// Goes on with what an earlier connection had received.
+    pub(crate) fn inherit(&mut self, mut earlier: Self) {
+        self.logs = std::mem::take(&mut earlier.logs);
+        self.positions = std::mem::take(&mut earlier.positions);
+    }
+
     /// Takes in all events that are there.
     pub(crate) async fn drain(&mut self) {
         while let Some(event) = self.events.try_next() {
@@ -208,6 +214,9 @@ impl Client {
                     let first = synced.entries.first().map_or(head + 1, |entry| entry.seq);
                     first.max(synced.state.first_seq) - 1
                 });
+                if let Some(next) = synced.entries.first() {
+                    self.pass_hidden(conversation, next.seq).await;
+                }
                 synced.entries.into_iter().for_each(|entry| self.append(conversation, entry));
                 if synced.more {
                     self.read(conversation, head).await;

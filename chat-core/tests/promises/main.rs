@@ -18,3 +18,4 @@ mod presence;
 mod private;
 mod reading;
 mod shutdown;
+mod storm;
