@@ -167,7 +167,7 @@ fn role_with_article(role: Standing) -> &'static str {
 
 fn device_event(event: DeviceEvent) -> &'static str {
     match event {
-        DeviceEvent::Added => "logged in for the first time",
+        DeviceEvent::Added => "logged in",
         DeviceEvent::LoggedOut => "logged out",
         DeviceEvent::Revoked => "was revoked",
         DeviceEvent::Replaced => "was replaced by a newer one",

@@ -66,7 +66,7 @@ pub enum GroupEvent {
     RequestEnded,
 }
 
-/// Why a device lost its token.
+/// What happened to a device: it came, or lost its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeviceEvent {
     /// It logged in: for the first time, or again while another node still had its last session.

@@ -339,25 +339,23 @@ fn check_body(body: &Body, limit_bytes: usize) -> Result<(), Error> {
 
 /// The digest of what the client sent, before any hook.
 fn digest(send: &Send) -> Digest {
-    let body = |body: &Body| match body {
-        Body::Text(text) => (text.clone().into_bytes(), String::new()),
-        Body::Data { media_type, bytes } => (bytes.to_vec(), media_type.clone()),
+    let (name, target, media_type, bytes): (&[u8], _, &str, &[u8]) = match &send.message {
+        Outgoing::Message { body: Body::Text(text), reply_to } => (b"text", *reply_to, "", text.as_bytes()),
+        Outgoing::Message { body: Body::Data { media_type, bytes }, reply_to } => {
+            (b"data", *reply_to, media_type, bytes)
+        }
+        Outgoing::Edit { target, body: Body::Text(text) } => {
+            (b"edit to text", Some(*target), "", text.as_bytes())
+        }
+        Outgoing::Edit { target, body: Body::Data { media_type, bytes } } => {
+            (b"edit to data", Some(*target), media_type, bytes)
+        }
+        Outgoing::Recall { target } => (b"recall", Some(*target), "", b""),
+        Outgoing::Reaction { target, symbol, set: true } => (b"react", Some(*target), "", symbol.as_bytes()),
+        Outgoing::Reaction { target, symbol, set: false } => {
+            (b"take off", Some(*target), "", symbol.as_bytes())
+        }
     };
     let seq = |seq: Option<Seq>| seq.unwrap_or(0).to_le_bytes();
-    match &send.message {
-        Outgoing::Message { body: Body::Text(text), reply_to } => {
-            Digest::of(&[b"text", text.as_bytes(), &seq(*reply_to)])
-        }
-        Outgoing::Message { body: Body::Data { media_type, bytes }, reply_to } => {
-            Digest::of(&[b"data", media_type.as_bytes(), bytes, &seq(*reply_to)])
-        }
-        Outgoing::Edit { target, body: new } => {
-            let (bytes, media_type) = body(new);
-            Digest::of(&[b"edit", &seq(Some(*target)), media_type.as_bytes(), &bytes])
-        }
-        Outgoing::Recall { target } => Digest::of(&[b"recall", &seq(Some(*target))]),
-        Outgoing::Reaction { target, symbol, set } => {
-            Digest::of(&[b"reaction", &seq(Some(*target)), symbol.as_bytes(), &[u8::from(*set)]])
-        }
-    }
+    Digest::of(&[name, &seq(target), media_type.as_bytes(), bytes, &seq(send.read_up_to)])
 }

@@ -26,13 +26,18 @@ impl Session {
         self.tell_position(&member, Ephemeral::Read { conversation, user, seq }).await
     }
 
-    /// Says up to which entry conversations have reached this device; positions only move forward.
+    /// Says up to which entry conversations have reached this device; positions only move forward. At
+    /// most 1,000 conversations at a time.
     ///
     /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind) for more;
     /// [`ErrorKind::NotAllowed`](crate::ErrorKind) when the session may not read one of them; the
     /// others are noted.
     pub async fn mark_delivered(&self, reached: &[(ConversationId, Seq)]) -> Result<(), Error> {
         self.admit()?;
+        if reached.len() > 1_000 {
+            return Err(Error::invalid("at most 1000 positions at a time"));
+        }
         let user = self.user();
         let keys: Vec<_> = reached.iter().map(|(conversation, _)| (*conversation, user)).collect();
         let rows = self.store().members(&keys).await.map_err(|error| store_error(&error))?;
