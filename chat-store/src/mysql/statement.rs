@@ -25,17 +25,26 @@ pub(super) enum Repeatable {
 /// `VALUES` of an insert under construction.
 #[derive(Debug)]
 pub(super) struct Rows {
-    columns: usize,
+    /// A row as it stands in the statement.
+    row: String,
+    /// The parameters of a row.
+    parameters: usize,
     values: Vec<Value>,
 }
 
 impl Rows {
+    /// All columns of which are parameters.
     pub(super) fn of_columns(columns: usize) -> Self {
-        Self { columns, values: Vec::new() }
+        Self::like(format!("({})", vec!["?"; columns].join(", ")))
+    }
+
+    /// Some columns of which are the same in all rows: a parameter costs more than what is written out.
+    pub(super) fn like(row: String) -> Self {
+        Self { parameters: row.matches('?').count(), row, values: Vec::new() }
     }
 
     pub(super) fn push<const N: usize>(&mut self, row: [Value; N]) {
-        debug_assert_eq!(N, self.columns, "a row has the columns of its table");
+        debug_assert_eq!(N, self.parameters, "each row has all parameters");
         self.values.extend(row);
     }
 
@@ -47,15 +56,14 @@ impl Rows {
         after: &str,
         repeatable: Repeatable,
     ) -> Result<(), Failure> {
-        let row = format!("({})", vec!["?"; self.columns].join(", "));
         while !self.values.is_empty() {
             let (take, pad) = self.next_chunk(repeatable);
-            let rest = self.values.split_off(take * self.columns);
+            let rest = self.values.split_off(take * self.parameters);
             let mut values = std::mem::replace(&mut self.values, rest);
             for _ in 0..pad {
-                values.extend_from_within(values.len() - self.columns..);
+                values.extend_from_within(values.len() - self.parameters..);
             }
-            let tuples = vec![&*row; take + pad].join(", ");
+            let tuples = vec![&*self.row; take + pad].join(", ");
             let statement = format!("{before} VALUES {tuples} {after}");
             conn.exec_drop(statement, Params::Positional(values)).await?;
         }
@@ -67,7 +75,7 @@ impl Rows {
         let mut bytes = 0;
         let within = self
             .values
-            .chunks(self.columns)
+            .chunks(self.parameters)
             .take_while(|row| {
                 bytes += row.iter().map(|value| value.bin_len() as usize).sum::<usize>();
                 bytes <= MOST_BYTES

@@ -10,6 +10,9 @@ use mysql_async::prelude::Queryable;
 
 use super::super::error::Failure;
 
+/// What the server says of a row whose key is in use.
+const DUPLICATE: u16 = 1062;
+
 /// Which row it is to be, and when.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::mysql) struct Numbered {
@@ -27,7 +30,8 @@ impl From<&Batch> for Numbered {
 impl Numbered {
     /// Writes the row, if anything moved.
     ///
-    /// A number used before is moved up: whoever has followed past it must find this row.
+    /// A number used before is moved up: whoever has followed past it must find this row. Numbers are
+    /// moved up one by one, so that one below the last is always in use.
     pub(super) async fn write(
         self,
         conn: &mut Conn,
@@ -43,11 +47,20 @@ impl Numbered {
             bytes.put_slice(&key);
             bytes.put_u64(*seq);
         }
-        let insert = "INSERT INTO journal (writer, number, time, moved)
-                      SELECT ?, GREATEST(?, COALESCE(MAX(number) + 1, 0)), ?, ?
-                      FROM journal WHERE writer = ?";
-        let parameters = (self.writer.0, self.number, self.now.0, bytes, self.writer.0);
-        Ok(conn.exec_drop(insert, parameters).await?)
+        match self.insert(conn, self.number, &bytes).await {
+            Err(mysql_async::Error::Server(error)) if error.code == DUPLICATE => {
+                let last = "SELECT MAX(number) FROM journal WHERE writer = ?";
+                let last: Option<Option<u64>> = conn.exec_first(last, (self.writer.0,)).await?;
+                let next = last.flatten().map_or(self.number, |last| last + 1);
+                Ok(self.insert(conn, next, &bytes).await?)
+            }
+            inserted => Ok(inserted?),
+        }
+    }
+
+    async fn insert(self, conn: &mut Conn, number: u64, moved: &[u8]) -> mysql_async::Result<()> {
+        let insert = "INSERT INTO journal (writer, number, time, moved) VALUES (?, ?, ?, ?)";
+        conn.exec_drop(insert, (self.writer.0, number, self.now.0, moved)).await
     }
 }
 

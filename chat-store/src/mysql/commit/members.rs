@@ -104,11 +104,22 @@ impl Members {
 
     /// Writes what the batch has changed.
     pub(super) async fn write_out(&self, conn: &mut Conn) -> Result<(), Failure> {
-        let mut totals = Rows::of_columns(14);
+        let mut totals: Option<Rows> = None;
         for ((conversation, user), more) in &self.counted {
-            push(&mut totals, &Member { own: *more, ..Member::blank(*conversation, *user) });
+            let blank = Member::blank(*conversation, *user);
+            let totals = totals.get_or_insert_with(|| Rows::like(counting(&blank)));
+            totals.push([
+                read::key(*conversation),
+                user.number().into(),
+                blank.standing.number().into(),
+                blank.left_seq.into(),
+                (*more).into(),
+            ]);
         }
-        totals.write(conn, INSERT, "ON DUPLICATE KEY UPDATE own = own + VALUES(own)", Repeatable::No).await?;
+        if let Some(totals) = totals {
+            let add = "ON DUPLICATE KEY UPDATE own = own + VALUES(own)";
+            totals.write(conn, INSERT, add, Repeatable::No).await?;
+        }
         let mut rows = Rows::of_columns(14);
         for loaded in self.loaded.values().filter(|loaded| loaded.is_changed) {
             if let Some(member) = &loaded.member {
@@ -127,6 +138,17 @@ impl Members {
 
 const INSERT: &str = "INSERT INTO member (conversation, user, standing, relation, blocked, muted_until,
                           joined_seq, visible_from, left_seq, read_seq, read_ordinal, read_own, delivered, own)";
+
+/// A blank row, in which the total is a parameter, and what differs between blank rows.
+fn counting(blank: &Member) -> String {
+    let Member { relation, blocked, joined_seq, visible_from, read, delivered, .. } = blank;
+    let (relation, blocked) = (relation.number(), u8::from(*blocked));
+    let Cursor { seq, ordinal, own } = read;
+    format!(
+        "(?, ?, ?, {relation}, {blocked}, NULL, {joined_seq}, {visible_from}, ?, {seq}, {ordinal}, {own},
+          {delivered}, ?)"
+    )
+}
 
 fn push(rows: &mut Rows, member: &Member) {
     rows.push([
