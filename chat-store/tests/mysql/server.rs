@@ -15,17 +15,19 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts};
 use tokio::sync::OnceCell;
 
+/// A folder for temporary tables of its own: a server that starts deletes those of others.
 const INSTALL: &str = r#"
 [ "$(id -u)" = 0 ] && user=--user=root
-exec mariadb-install-db --no-defaults $user --datadir="$1/data" --skip-test-db \
+mkdir "$1/tmp"
+exec mariadb-install-db --no-defaults $user --datadir="$1/data" --tmpdir="$1/tmp" --skip-test-db \
     --auth-root-authentication-method=normal
 "#;
 
 /// `$1` is the folder, `$2` the port. The folder stays when that is asked for.
 const RUN: &str = r#"
 [ "$(id -u)" = 0 ] && user=--user=root
-mariadbd --no-defaults $user --datadir="$1/data" --socket="$1/socket" --pid-file="$1/pid" \
-    --bind-address=127.0.0.1 --port="$2" --skip-name-resolve --max-connections=2000 \
+mariadbd --no-defaults $user --datadir="$1/data" --tmpdir="$1/tmp" --socket="$1/socket" \
+    --pid-file="$1/pid" --bind-address=127.0.0.1 --port="$2" --skip-name-resolve --max-connections=2000 \
     --innodb-flush-log-at-trx-commit=1 --innodb-buffer-pool-size=256M --innodb-log-file-size=256M \
     >> "$1/log" 2>&1 &
 server=$!
