@@ -70,7 +70,11 @@ pub(in crate::mysql) async fn prune(
     before: Timestamp,
     limit: usize,
 ) -> Result<u64, Failure> {
-    conn.exec_drop("DELETE FROM journal WHERE time < ? LIMIT ?", (before.0, limit as u64)).await?;
+    conn.exec_drop(
+        "DELETE FROM journal WHERE time < ? ORDER BY time, writer, number LIMIT ?",
+        (before.0, limit as u64),
+    )
+    .await?;
     let pruned = conn.affected_rows();
     conn.query_drop("COMMIT").await?;
     Ok(pruned)

@@ -89,7 +89,8 @@ CREATE TABLE IF NOT EXISTS journal (
     number BIGINT UNSIGNED NOT NULL,
     time   BIGINT UNSIGNED NOT NULL COMMENT 'of the batch',
     moved  LONGBLOB        NOT NULL,
-    PRIMARY KEY (writer, number)
+    PRIMARY KEY (writer, number),
+    KEY journal_by_time (time)
 ) ENGINE = InnoDB;
 
 CREATE TABLE IF NOT EXISTS account (

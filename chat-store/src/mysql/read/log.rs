@@ -51,18 +51,21 @@ pub(in crate::mysql) async fn history(
     of: ConversationId,
     range: &Range,
 ) -> Result<History, Failure> {
-    let (mut entries, more) = page(conn, of, range, "AND log.countable").await?;
-    let referring = match (entries.first(), entries.last()) {
-        (Some(first), Some(last)) => referring(conn, of, first.seq, last.seq).await?,
-        _ => Vec::new(),
-    };
-    let first_seq = heads::one(conn, of).await?.map_or(1, |head| head.first_seq);
-    if range.is_trimmed(first_seq) {
-        return Err(Failure::Trimmed);
+    loop {
+        let (entries, more) = page(conn, of, range, "AND log.countable").await?;
+        let referring = match (entries.first(), entries.last()) {
+            (Some(first), Some(last)) => referring(conn, of, first.seq, last.seq).await?,
+            _ => Vec::new(),
+        };
+        let first_seq = heads::one(conn, of).await?.map_or(1, |head| head.first_seq);
+        if range.is_trimmed(first_seq) {
+            return Err(Failure::Trimmed);
+        }
+        // What was trimmed since it was read would leave a hole: the page is read again.
+        if entries.first().is_none_or(|entry| entry.seq >= first_seq) {
+            return Ok(History { entries, referring, more });
+        }
     }
-    // What was trimmed since it was read goes, so that the page begins where the log does.
-    entries.retain(|entry| entry.seq >= first_seq);
-    Ok(History { entries, referring, more })
 }
 
 /// The entries of a range that a condition holds for, cut to its limits, and whether it cut any.
