@@ -12,7 +12,7 @@ use chat_core::{
 use chat_proto::client::{Client, ClientConfig, ClientEvent, ClientEvents};
 use chat_proto::frame;
 use chat_proto::message::{
-    ClientFrame, CloseCode, Hello, Identity, Limits, Push, Reply, Request, ServerFrame, Welcome,
+    ClientFrame, CloseCode, Hello, Identity, Limits, Push, Rate, Reply, Request, ServerFrame, Welcome,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::mpsc;
@@ -321,6 +321,8 @@ impl Peer {
             server_frame_bytes: 1024 * 1024,
             body_bytes: 16 * 1024,
             in_flight: 16,
+            commands: Rate { per_second: 0, burst: 0 },
+            reads: Rate { per_second: 0, burst: 0 },
         };
         let welcome = Welcome {
             protocol: 1,
