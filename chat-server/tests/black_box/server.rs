@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 /// What every server here runs with: passwords that cost nothing to hash, and no limit on rates.
 const SETTINGS: &str = "
-log = 'info,chat_proto=debug'
+log = 'info,chat_proto=debug,chat_server=debug'
 [accounts]
 password_memory_kib = 8
 password_passes = 1

@@ -7,7 +7,7 @@ use chat_proto::message::{CloseCode, Reply};
 use crate::clients::{self, seqs};
 use crate::connection::Connection;
 use crate::requests::{self, direct, id, said, sync, text};
-use crate::server::Installation;
+use crate::server::{Installation, LOOK, in_time};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_09_messages_to_a_connection_that_just_died_arrive_at_the_next() {
@@ -86,6 +86,13 @@ async fn fault_10_a_log_in_that_is_cut_before_its_answer_is_read_loses_nothing()
         bob.write(&segment).await;
         bob.cut();
     }
+    // A log-in that is under way still would take the place of the next.
+    in_time("the end of 21 connections", async {
+        while installation.log().matches("a connection ended").count() < 21 {
+            tokio::time::sleep(LOOK).await;
+        }
+    })
+    .await;
     let mut bob = Connection::resume(&server.address, bob_in.token.expect("a new device")).await;
     match bob.ask(sync()).await {
         Ok(Reply::SyncPage(page)) => {
