@@ -234,6 +234,12 @@ impl Listener {
         Peer { io: io.expect("the client lives"), received: BytesMut::new() }
     }
 
+    /// Breaks a connection and takes the next one.
+    pub(crate) async fn accept_after(&mut self, broken: Peer) -> Peer {
+        drop(broken);
+        self.accept().await
+    }
+
     /// Whether the client stays away, however long one waits.
     pub(crate) async fn stays_empty(&mut self) -> bool {
         !matches!(timeout(PATIENCE, self.arrivals.recv()).await, Ok(Some(_)))
