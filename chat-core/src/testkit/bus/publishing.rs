@@ -1,6 +1,8 @@
 //! Publishing: taken or dropped, at once, and known by its origin.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Endpoints;
 use super::fixture::{all_arrive, next, numbered, origin, publish, subscribe, user_topic};

@@ -55,7 +55,7 @@ pub async fn unsubscribed_topics_deliver_only_what_was_under_way([a, b, _]: Endp
         publish(&a, left, numbered(2 * round));
         publish(&a, kept, numbered(2 * round + 1));
         let arrived = all_arrive(&b, [2 * round + 1]).await;
-        let heard = arrived.iter().any(|message| number(message) % 2 == 0);
+        let heard = arrived.iter().any(|message| number(message).is_multiple_of(2));
         silent = if heard { 0 } else { silent + 1 };
         if silent == 20 {
             return;
@@ -92,7 +92,7 @@ pub async fn topics_can_be_subscribed_to_again([a, b, _]: Endpoints) {
 pub async fn many_topics_are_subscribed_to_at_once([a, b, _]: Endpoints) {
     const TOPICS: u64 = 5_000;
     let topics: Vec<_> =
-        (1..=TOPICS).map(|n| if n % 2 == 0 { user_topic(n) } else { group_topic(n) }).collect();
+        (1..=TOPICS).map(|n| if n.is_multiple_of(2) { user_topic(n) } else { group_topic(n) }).collect();
     subscribe(&b, &topics).await;
     for (number, topic) in (1..).zip(&topics) {
         publish(&a, *topic, numbered(number));
