@@ -146,6 +146,13 @@ impl Shared {
     fn channels(&self, topics: &[Topic]) -> Vec<String> {
         topics.iter().map(|topic| self.setup.channels.of(*topic)).collect()
     }
+
+    /// The channels of topics, and that of messages to itself.
+    fn with_proof(&self, topics: &[Topic]) -> Vec<String> {
+        let mut channels = self.channels(topics);
+        channels.push(self.proof.clone());
+        channels
+    }
 }
 
 impl std::fmt::Debug for Shared {

@@ -15,9 +15,9 @@ use fred::clients::{Client, WithOptions};
 use fred::error::Error;
 use fred::interfaces::{ClientLike, ClusterInterface, EventInterface, FredResult, PubsubInterface};
 use fred::types::config::{Options, Server};
-use fred::types::{ClusterHash, CustomCommand, Message, Resp3Frame};
+use fred::types::{ClusterHash, ClusterStateChange, CustomCommand, Message, Resp3Frame, Value};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::{Receiver, error::TryRecvError};
 use tokio::task::JoinHandle;
 
 use super::health::ClusterHealth;
@@ -59,12 +59,15 @@ pub(super) enum Failed {
     Confused,
 }
 
-/// What a cluster says of itself.
+/// What a node of a cluster says of it.
 pub(super) struct ClusterView {
     pub(super) health: ClusterHealth,
-    /// Grows whenever slots change hands.
-    pub(super) epoch: u64,
+    /// Which master has which slots, `None` when that was not to be learnt.
+    pub(super) owners: Option<Vec<SlotRange>>,
 }
+
+/// The first and the last slot of a range, and the id of the master that has them.
+pub(super) type SlotRange = (u64, u64, String);
 
 /// Connects now, and again whenever the connection is lost, as long as it is kept.
 pub(super) struct Connecting(JoinHandle<FredResult<()>>);
@@ -73,7 +76,7 @@ pub(super) struct Connecting(JoinHandle<FredResult<()>>);
 pub(super) struct Disturbances {
     lost: Receiver<(Error, Option<Server>)>,
     connected: Receiver<Server>,
-    cluster: Receiver<Vec<fred::types::ClusterStateChange>>,
+    cluster: Receiver<Vec<ClusterStateChange>>,
 }
 
 impl Subscriber {
@@ -185,24 +188,40 @@ impl Publisher {
             Mode::Single => None,
             Mode::Cluster => {
                 let info: Result<String, Error> = self.client.cluster_info().await;
-                Some(ClusterView::read(info.as_deref().unwrap_or("")))
+                let slots: Result<Value, Error> = self.client.cluster_slots().await;
+                Some(ClusterView {
+                    health: health(info.as_deref().unwrap_or("")),
+                    owners: slots.ok().map(owners),
+                })
             }
         }
     }
 }
 
-impl ClusterView {
-    /// Reads the reply of CLUSTER INFO.
-    fn read(info: &str) -> Self {
-        let field = |name: &str| {
-            info.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| *key == name).map(|(_, v)| v)
-        };
-        let fine = field("cluster_state") == Some("ok");
-        Self {
-            health: if fine { ClusterHealth::Fine } else { ClusterHealth::Failing },
-            epoch: field("cluster_current_epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0),
-        }
+/// Reads the reply of CLUSTER INFO.
+fn health(info: &str) -> ClusterHealth {
+    if info.lines().any(|line| line == "cluster_state:ok") {
+        ClusterHealth::Fine
+    } else {
+        ClusterHealth::Failing
     }
+}
+
+/// Reads the reply of CLUSTER SLOTS: of each range its bounds, its master (address, port, id), and
+/// replicas. What does not look so is passed over.
+fn owners(slots: Value) -> Vec<SlotRange> {
+    let range = |range: &Value| match range {
+        Value::Array(range) => match range.get(..3)? {
+            [first, last, Value::Array(master)] => {
+                Some((first.as_u64()?, last.as_u64()?, master.get(2)?.as_string()?))
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    let mut owners: Vec<_> = slots.into_array().iter().filter_map(range).collect();
+    owners.sort_unstable();
+    owners
 }
 
 impl Connecting {
@@ -226,24 +245,46 @@ impl Disturbances {
     /// # Cancel safety
     /// A dropped future loses nothing.
     pub(super) async fn next(&mut self) {
-        // Receivers that lagged or are closed tell of a disturbance as well.
-        tokio::select! {
-            biased;
-            // Cancel-safe, all three: broadcast receivers take a value only when they complete.
-            _ = self.lost.recv() => {}
-            _ = self.connected.recv() => {}
-            _ = self.cluster.recv() => {}
+        loop {
+            // Receivers that lagged or are closed tell of a disturbance as well.
+            tokio::select! {
+                biased;
+                // Cancel-safe, all three: broadcast receivers take a value only when they complete.
+                _ = self.lost.recv() => return,
+                _ = self.connected.recv() => return,
+                changes = self.cluster.recv() => {
+                    if !changes.is_ok_and(|changes| leave_connections_alone(&changes)) {
+                        return;
+                    }
+                }
+            }
         }
     }
 
     /// Whether there were any; there are none now.
     pub(super) fn drain(&mut self) -> bool {
-        let before = self.lost.len() + self.connected.len() + self.cluster.len();
-        self.lost = self.lost.resubscribe();
-        self.connected = self.connected.resubscribe();
-        self.cluster = self.cluster.resubscribe();
-        before > 0
+        let lost = drain(&mut self.lost, |_| true);
+        let connected = drain(&mut self.connected, |_| true);
+        let changed = drain(&mut self.cluster, |changes| !leave_connections_alone(changes));
+        lost || connected || changed
     }
+}
+
+/// Takes everything that waits; says whether any of it counts. What was missed does.
+fn drain<T: Clone>(events: &mut Receiver<T>, counts: impl Fn(&T) -> bool) -> bool {
+    let mut any = false;
+    loop {
+        match events.try_recv() {
+            Ok(event) => any |= counts(&event),
+            Err(TryRecvError::Lagged(_)) => any = true,
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return any,
+        }
+    }
+}
+
+/// Whether slots moved between nodes that were connected before and are so now.
+fn leave_connections_alone(changes: &[ClusterStateChange]) -> bool {
+    changes.iter().all(|change| *change == ClusterStateChange::Rebalance)
 }
 
 impl From<Error> for Failed {
@@ -276,10 +317,23 @@ mod tests {
 
     #[test]
     fn a_cluster_is_fine_only_when_it_says_so() {
-        let ok = ClusterView::read("cluster_state:ok\r\ncluster_slots:3\r\ncluster_current_epoch:7\r\n");
-        assert_eq!((ok.health, ok.epoch), (ClusterHealth::Fine, 7));
+        assert_eq!(health("cluster_slots:3\r\ncluster_state:ok\r\n"), ClusterHealth::Fine);
         for info in ["", "cluster_state:fail\r\n", "cluster_state", "ERR This instance has no cluster"] {
-            assert_eq!(ClusterView::read(info).health, ClusterHealth::Failing);
+            assert_eq!(health(info), ClusterHealth::Failing);
         }
+    }
+
+    #[test]
+    fn owners_of_slots_are_read_and_the_rest_is_passed_over() {
+        let text = |text: &str| Value::String(text.into());
+        let node = |id: &str| Value::Array(vec![text("127.0.0.1"), Value::Integer(7_000), text(id)]);
+        let range = |first, last, id| {
+            Value::Array(vec![Value::Integer(first), Value::Integer(last), node(id), node("replica")])
+        };
+        let odd = [Value::Null, Value::Array(vec![]), Value::Array(vec![text("a"), text("b"), node("c")])];
+        let mut slots = vec![range(8, 9, "b"), range(0, 7, "a")];
+        slots.extend(odd);
+        assert_eq!(owners(Value::Array(slots)), [(0, 7, "a".to_owned()), (8, 9, "b".to_owned())]);
+        assert_eq!(owners(Value::Null), []);
     }
 }

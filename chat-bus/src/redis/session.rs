@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use chat_core::bus::Topic;
 use fred::types::{Message, Value};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -10,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Shared;
-use super::link::{Disturbances, Failed, Publisher, Subscriber, random};
+use super::link::{Disturbances, Failed, Publisher, SlotRange, Subscriber, random};
 use crate::envelope::{self, Opened};
 
 /// The shortest and the longest pause between two attempts to subscribe.
@@ -19,6 +20,9 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 
 /// How long is waited for a connection before it is asked about again.
 const CONNECT_POLL: Duration = Duration::from_millis(100);
+
+/// Slots that look the same so many times in a row, asked of any node, are settled.
+const SETTLED_AFTER: u32 = 10;
 
 /// After so many intervals without a proof the connections are thrown away and made anew, whatever
 /// the client thinks of them.
@@ -136,8 +140,7 @@ async fn resubscribe(
 
 /// Subscribes to the own channel and these topics, then to those that came to be wanted meanwhile.
 async fn everything(shared: &Shared, subscriber: &Subscriber, wanted: Vec<Topic>) -> Result<(), Failed> {
-    let mut channels = shared.channels(&wanted);
-    channels.push(shared.proof.clone());
+    let mut channels = shared.with_proof(&wanted);
     while !channels.is_empty() {
         subscriber.subscribe(channels).await?;
         let missed: Vec<_> = shared.topics.up_unless_missed().into_iter().collect();
@@ -157,7 +160,17 @@ async fn follow(
             biased;
             // Cancel-safe, all three, as they say.
             () = disturbances.next() => return Ok(()),
-            () = shared.doubted.notified() => return Ok(()),
+            () = shared.doubted.notified() => {
+                match subscriber.subscribe(shared.with_proof(&shared.topics.wanted())).await {
+                    Ok(()) => {
+                        shared.counters.resubscribed.add(1);
+                        shared.inbox.lag();
+                        continue;
+                    }
+                    Err(Failed::Confused) => return Err(Untrusted),
+                    Err(Failed::Refused(_)) => return Ok(()),
+                }
+            }
             work = shared.topics.work() => work,
         };
         let entered: Vec<_> = work.asks.iter().flat_map(|ask| ask.topics.iter().copied()).collect();
@@ -191,7 +204,7 @@ async fn proofs(shared: Arc<Shared>, publisher: Publisher) {
     let abandon = (interval * ABANDON_INTERVALS).max(shared.setup.options.command_timeout * 3);
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut alive, mut known_epoch) = (Instant::now(), None);
+    let (mut alive, mut slots) = (Instant::now(), Slots::default());
     while alive.elapsed() < abandon {
         tokio::select! {
             biased;
@@ -201,20 +214,69 @@ async fn proofs(shared: Arc<Shared>, publisher: Publisher) {
         }
         if let Some(view) = publisher.cluster().await {
             shared.health.cluster(view.health);
-            // Slots changed hands, and their former owner has ended the subscriptions in them, which
-            // the client does not tell.
-            if known_epoch.is_some_and(|known| view.epoch > known) {
+            if let Some(owners) = view.owners
+                && slots.seen(owners) == Subscriptions::Doubted
+            {
                 shared.doubted.notify_one();
             }
-            known_epoch = known_epoch.max(Some(view.epoch));
         }
-        let _ = publisher.publish(shared.proof.clone(), bytes::Bytes::from_static(b"proof")).await;
+        let _ = publisher.publish(shared.proof.clone(), Bytes::from_static(b"proof")).await;
         shared.health.refresh();
         alive = shared.health.last_returned().map_or(alive, |returned| returned.max(alive));
     }
     tracing::warn!("nothing comes back from redis: connecting anew");
 }
 
+/// Watches slots change hands. A node that gives a slot away ends the subscriptions in it, and the
+/// client does not tell.
+#[derive(Debug, Default)]
+struct Slots {
+    owners: Option<Vec<SlotRange>>,
+    /// How many more times they have to look the same to be taken for settled.
+    unsettled: u32,
+}
+
+/// Whether subscriptions may have ended unheard.
+#[derive(Debug, PartialEq)]
+enum Subscriptions {
+    Kept,
+    Doubted,
+}
+
+impl Slots {
+    /// Takes in how slots are owned. Subscriptions are doubted at once when that changed, and once
+    /// more when all nodes have heard of it: until then the former owner may have taken them again.
+    fn seen(&mut self, owners: Vec<SlotRange>) -> Subscriptions {
+        let before = self.owners.replace(owners);
+        if before.is_some() && before != self.owners {
+            self.unsettled = SETTLED_AFTER;
+            return Subscriptions::Doubted;
+        }
+        let settling = self.unsettled == 1;
+        self.unsettled = self.unsettled.saturating_sub(1);
+        if settling { Subscriptions::Doubted } else { Subscriptions::Kept }
+    }
+}
+
 fn jittered(most: Duration) -> Duration {
     most / 2 + (most / 2).mul_f64(random() as f64 / u64::MAX as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_that_changed_hands_cast_doubt_at_once_and_again_when_they_have_settled() {
+        let owned = |id: &str| vec![(0, 16_383, id.to_owned())];
+        let mut slots = Slots::default();
+        assert_eq!(slots.seen(owned("a")), Subscriptions::Kept);
+        assert_eq!(slots.seen(owned("a")), Subscriptions::Kept);
+        assert_eq!(slots.seen(owned("b")), Subscriptions::Doubted);
+        for _ in 1..SETTLED_AFTER {
+            assert_eq!(slots.seen(owned("b")), Subscriptions::Kept);
+        }
+        assert_eq!(slots.seen(owned("b")), Subscriptions::Doubted);
+        assert_eq!(slots.seen(owned("b")), Subscriptions::Kept);
+    }
 }

@@ -83,6 +83,11 @@ impl Topics {
         state.wanted.iter().copied().collect()
     }
 
+    /// What is wanted.
+    pub(super) fn wanted(&self) -> Vec<Topic> {
+        self.lock().wanted.iter().copied().collect()
+    }
+
     /// What came to be wanted since [`Topics::down`]; when that is nothing, subscriptions are up.
     pub(super) fn up_unless_missed(&self) -> BTreeSet<Topic> {
         let mut state = self.lock();

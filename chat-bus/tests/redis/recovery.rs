@@ -1,12 +1,14 @@
 //! What happens when Redis, or the way to it, fails and returns.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chat_bus::{BusState, RedisBus};
 use chat_core::bus::{Bus, BusUnavailable, Published};
+use tokio::time::{Instant, timeout};
 
-use crate::fixture::{Heard, healthy, hear, namespace, numbered, options, reaches, settle, topic};
-use crate::servers::{Cluster, Server, shared_cluster, shared_server};
+use crate::fixture::{Heard, PATIENCE, healthy, hear, namespace, numbered, options, reaches, settle, topic};
+use crate::servers::{Cluster, Server, shared_cluster, shared_server, signal};
 
 /// After a disturbance: publishes until something arrives, which has to come after a word of loss.
 async fn returns(from: &RedisBus, to: &RedisBus, number: u64) {
@@ -22,6 +24,29 @@ async fn returns(from: &RedisBus, to: &RedisBus, number: u64) {
         }
     }
     assert!(lagged, "subscriptions were made again without a word");
+}
+
+/// Publishes to topics up to this one until each has been heard; says whether a loss was told.
+async fn all_speak(from: &RedisBus, to: &RedisBus, topics: u64) -> bool {
+    let mut told = false;
+    let mut missing: BTreeSet<_> = (1..=topics).collect();
+    let deadline = Instant::now() + PATIENCE;
+    while !missing.is_empty() {
+        assert!(Instant::now() < deadline, "{} topics stay silent", missing.len());
+        for number in &missing {
+            let _ = from.publish(topic(*number), numbered(*number));
+        }
+        let arrive = async {
+            while !missing.is_empty() {
+                match hear(to).await {
+                    Heard::Lagged => told = true,
+                    Heard::Number(number) => drop(missing.remove(&number)),
+                }
+            }
+        };
+        let _ = timeout(Duration::from_millis(300), arrive).await;
+    }
+    told
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -91,30 +116,46 @@ async fn killed_connections_of_a_cluster_come_back_and_a_missing_master_is_degra
     for master in &cluster.masters {
         assert!(master.command("CLIENT KILL TYPE pubsub").starts_with(':'));
     }
-    let mut told = false;
-    let mut missing: std::collections::BTreeSet<_> = (1..=300).collect();
-    let deadline = tokio::time::Instant::now() + crate::fixture::PATIENCE;
-    while !missing.is_empty() {
-        assert!(tokio::time::Instant::now() < deadline, "{} topics stay silent", missing.len());
-        for number in &missing {
-            let _ = a.publish(topic(*number), numbered(*number));
-        }
-        let arrive = async {
-            loop {
-                match hear(&b).await {
-                    Heard::Lagged => told = true,
-                    Heard::Number(number) => drop(missing.remove(&number)),
-                }
-            }
-        };
-        let _ = tokio::time::timeout(Duration::from_millis(300), arrive).await;
-    }
-    assert!(told, "subscriptions were made again without a word");
+    assert!(all_speak(&a, &b, 300).await, "subscriptions were made again without a word");
 
     // A master away, and with it its slots: the cluster says that it is failing, and so is the bus.
     cluster.masters[1].kill();
     reaches(&a, BusState::Degraded).await;
     reaches(&b, BusState::Degraded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn topics_whose_slots_move_to_another_node_are_heard_there() {
+    let cluster = Cluster::start();
+    let (a, b) = (healthy(options(cluster.url(), "t")).await, healthy(options(cluster.url(), "t")).await);
+    let topics: Vec<_> = (1..=300).map(topic).collect();
+    b.subscribe(&topics).await.expect("the bus is there");
+    settle(&b).await;
+    cluster.reshard(1_500);
+    assert!(all_speak(&a, &b, 300).await, "subscriptions were made again without a word");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_server_holds_nobody_up() {
+    let server = Server::start();
+    let mut options = options(server.url(), "t");
+    options.command_timeout = Duration::from_millis(500);
+    options.outgoing_limit_bytes = 1 << 20;
+    let bus = healthy(options).await;
+    bus.subscribe(&[topic(1)]).await.expect("the bus is there");
+    let pid = server.pid();
+    signal(&pid, "-STOP");
+    let begun = Instant::now();
+    for number in 1..=50_000 {
+        let _ = bus.publish(topic(1), numbered(number));
+    }
+    assert_eq!(bus.subscribe(&[topic(2)]).await, Err(BusUnavailable));
+    reaches(&bus, BusState::Degraded).await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "held up for {:?}", begun.elapsed());
+    // Long enough for the connections to be given up as well.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    signal(&pid, "-CONT");
+    returns(&bus, &bus, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -81,6 +81,13 @@ impl Server {
         self.try_command(command).expect("redis answers")
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> String {
+        let pid =
+            self.lines("INFO server").find_map(|line| line.strip_prefix("process_id:").map(str::to_owned));
+        pid.expect("redis answers")
+    }
+
     fn run(&mut self) -> bool {
         let folder = tempfile::Builder::new().prefix("chat-bus-redis-").tempdir().expect("a folder").keep();
         let watcher = Command::new("sh")
@@ -109,10 +116,17 @@ impl Server {
     }
 
     fn says(&self, command: &str, what: &str) -> bool {
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
-        let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));
-        let _ = stream.write_all(format!("{command}\r\n").as_bytes());
-        BufReader::new(stream).lines().map_while(Result::ok).any(|line| line == what)
+        self.lines(command).any(|line| line == what)
+    }
+
+    /// The lines of a reply, until none has come for a while.
+    fn lines(&self, command: &str) -> impl Iterator<Item = String> {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).and_then(|mut stream| {
+            stream.set_read_timeout(Some(Duration::from_millis(500)))?;
+            stream.write_all(format!("{command}\r\n").as_bytes())?;
+            Ok(stream)
+        });
+        stream.into_iter().flat_map(|stream| BufReader::new(stream).lines().map_while(Result::ok))
     }
 }
 
@@ -156,6 +170,20 @@ impl Cluster {
         Self { masters }
     }
 
+    /// Moves so many slots from the first master to the second.
+    pub(crate) fn reshard(&self, slots: u32) {
+        let id = |master: &Server| {
+            master.lines("CLUSTER MYID").find(|line| line.len() == 40).expect("a cluster node")
+        };
+        let moved = Command::new("redis-cli")
+            .args(["--cluster", "reshard", &format!("127.0.0.1:{}", self.masters[0].port)])
+            .args(["--cluster-from", &id(&self.masters[0]), "--cluster-to", &id(&self.masters[1])])
+            .args(["--cluster-slots", &slots.to_string(), "--cluster-yes"])
+            .output()
+            .expect("redis-cli");
+        assert!(moved.status.success(), "{}", String::from_utf8_lossy(&moved.stdout));
+    }
+
     pub(crate) fn url(&self) -> String {
         let [first, second, third] = [0, 1, 2].map(|master| self.masters[master].port);
         format!("redis-cluster://127.0.0.1:{first}?node=127.0.0.1:{second}&node=127.0.0.1:{third}")
@@ -188,4 +216,9 @@ fn wait_until(mut holds: impl FnMut() -> bool) -> bool {
         std::thread::sleep(Duration::from_millis(10));
     }
     false
+}
+
+/// Sends a signal to a process of a test's own.
+pub(crate) fn signal(pid: &str, signal: &str) {
+    assert!(Command::new("kill").args([signal, pid]).status().expect("kill").success());
 }
