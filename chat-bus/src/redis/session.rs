@@ -34,9 +34,7 @@ pub(super) async fn keep(shared: Arc<Shared>) {
         if let Err(error) = hold(&shared).await {
             tracing::warn!(%error, "a client for redis cannot be made");
         }
-        let _ = shared.topics.down();
-        shared.inbox.close();
-        shared.health.unsubscribed();
+        go_down(&shared);
         shared.counters.failed.add(shared.outbox.clear());
         tokio::time::sleep(jittered(RETRY_MAX / 4)).await;
     }
@@ -114,13 +112,11 @@ async fn resubscribe(
 ) -> Result<(), Untrusted> {
     let mut pause = RETRY_MIN;
     loop {
-        let wanted = shared.topics.down();
-        shared.inbox.close();
-        shared.health.unsubscribed();
-        if !subscriber.connected(CONNECT_POLL).await {
-            continue;
-        }
+        go_down(shared);
+        while !subscriber.connected(CONNECT_POLL).await {}
         disturbances.drain();
+        // What was asked for in vain meanwhile is wanted with the rest.
+        let wanted = shared.topics.down();
         match everything(shared, subscriber, wanted).await {
             Ok(()) if !disturbances.drain() => {
                 shared.inbox.open_after_loss();
@@ -136,6 +132,13 @@ async fn resubscribe(
         tokio::time::sleep(jittered(pause)).await;
         pause = (pause * 2).min(RETRY_MAX);
     }
+}
+
+/// Subscriptions are gone or in doubt: nothing is taken, given or promised until they are complete.
+fn go_down(shared: &Shared) {
+    let _ = shared.topics.down();
+    shared.inbox.close();
+    shared.health.unsubscribed();
 }
 
 /// Subscribes to the own channel and these topics, then to those that came to be wanted meanwhile.
