@@ -23,6 +23,7 @@ mod repair;
 mod rules;
 mod session;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -119,6 +120,8 @@ pub(crate) struct Inner {
     hooks: Option<Arc<dyn Hooks>>,
     outbox_limits: Arc<OutboxLimits>,
     next_session: AtomicU64,
+    /// Sessions whose slot is being stored and that the hub does not know yet.
+    arriving: Mutex<BTreeSet<u64>>,
     journal_wake: Notify,
 }
 

@@ -1,5 +1,6 @@
 //! For authors of backends and for tests of what is built on them: conformance suites, and
 //! decorators that inject faults.
 
+pub mod bus;
 pub mod faults;
 pub mod store;

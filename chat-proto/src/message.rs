@@ -13,7 +13,7 @@ use crate::{frame, wire};
 
 pub use close::{Close, CloseCode, Comeback};
 pub use push::{Push, chunk_frames};
-pub use reply::{Identity, Limits, LoggedIn, Reply, Welcome};
+pub use reply::{Identity, Limits, LoggedIn, Rate, Reply, Welcome};
 pub use request::{Hello, Request};
 
 /// The version of the protocol that this crate speaks.

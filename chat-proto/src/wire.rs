@@ -983,6 +983,14 @@ pub struct Limits {
     pub body_bytes: u64,
     #[prost(uint32, tag = "4")]
     pub in_flight: u32,
+    #[prost(uint32, tag = "5")]
+    pub commands_per_second: u32,
+    #[prost(uint32, tag = "6")]
+    pub commands_burst: u32,
+    #[prost(uint32, tag = "7")]
+    pub reads_per_second: u32,
+    #[prost(uint32, tag = "8")]
+    pub reads_burst: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Session {

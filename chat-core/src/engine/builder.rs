@@ -142,6 +142,7 @@ impl EngineBuilder {
             hooks: self.hooks,
             outbox_limits,
             next_session: AtomicU64::new(1),
+            arriving: Mutex::default(),
             journal_wake: Notify::new(),
             environment,
             config,

@@ -1,6 +1,7 @@
 //! Registering and logging in: who comes in, on which device, and what that does to the others.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
@@ -123,6 +124,11 @@ impl Core {
         self.environment.clock.now()
     }
 
+    /// The sessions that are about to begin; held for one look.
+    fn arriving(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.arriving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) async fn account_named(&self, name: &AccountName) -> Result<Option<Account>, Error> {
         self.store.account_named(name).await.map_err(|error| store_error(&error))
     }
@@ -133,8 +139,32 @@ impl Core {
         if *slot.node != *self.origin.node {
             return true;
         }
+        // In this order: a session is in the hub before it has arrived.
         slot.boot == self.origin.boot
-            && self.hub.sessions(user).iter().any(|session| session.session == slot.session)
+            && (self.arriving().contains(&slot.session)
+                || self.hub.sessions(user).iter().any(|session| session.session == slot.session))
+    }
+}
+
+/// A slot on its way into the store. It counts as live until its session has begun or come to nothing:
+/// a rival that finds it stored would otherwise see nobody behind it and be admitted, too.
+struct Arriving {
+    core: Arc<Core>,
+    slot: Attachment,
+}
+
+impl Arriving {
+    fn draw(core: &Arc<Core>) -> Self {
+        let session = core.draw_session();
+        core.arriving().insert(session);
+        let slot = Attachment { node: (*core.origin.node).into(), boot: core.origin.boot, session };
+        Self { core: Arc::clone(core), slot }
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.core.arriving().remove(&self.slot.session);
     }
 }
 
@@ -142,16 +172,16 @@ impl Core {
 struct NewDevice {
     id: DeviceId,
     token: Token,
-    slot: Attachment,
+    arriving: Arriving,
     label: String,
 }
 
 impl NewDevice {
-    fn draw(core: &Core, label: &str) -> Self {
+    fn draw(core: &Arc<Core>, label: &str) -> Self {
         Self {
             id: DeviceId::from_random(core.environment.random.number()),
             token: Token(core.environment.random.bytes()),
-            slot: draw_slot(core),
+            arriving: Arriving::draw(core),
             label: label.to_owned(),
         }
     }
@@ -165,12 +195,13 @@ impl NewDevice {
             token_hash: hash(&self.token),
             created: now,
             last_seen: now,
-            attached: Some(self.slot.clone()),
+            attached: Some(self.arriving.slot.clone()),
         }
     }
 
     async fn begin(self, core: &Arc<Core>, user: UserId) -> Result<LoggedIn, Error> {
-        let (session, events) = session::begin(core, user, self.id, &hash(&self.token), self.slot).await?;
+        let slot = self.arriving.slot.clone();
+        let (session, events) = session::begin(core, user, self.id, &hash(&self.token), slot).await?;
         Ok(LoggedIn { session, events, token: Some(self.token) })
     }
 }
@@ -249,7 +280,8 @@ async fn known_device(core: &Arc<Core>, token: &Token) -> Result<LoggedIn, Error
         let device = device.ok_or_else(revoked)?;
         let user = device.user;
         let inbox = ConversationId::Inbox(user);
-        let slot = draw_slot(core);
+        let arriving = Arriving::draw(core);
+        let slot = arriving.slot.clone();
         let mut require = vec![Precondition::Slot(device.id, device.attached.clone())];
         let mut write = vec![Write::Attach { device: device.id, slot: Some(slot.clone()), now: core.now() }];
         if core.config.devices == DevicePolicy::RefuseWhileOnline {
@@ -354,10 +386,6 @@ pub(super) fn entry(at: ConversationId, sender: UserId, content: &Content, rules
         content: content.encode(),
         changes_rules: rules == Rules::Change,
     }
-}
-
-fn draw_slot(core: &Core) -> Attachment {
-    Attachment { node: (*core.origin.node).into(), boot: core.origin.boot, session: core.draw_session() }
 }
 
 fn hash(token: &Token) -> TokenHash {

@@ -1,6 +1,8 @@
 //! Accounts, their devices and what ends a session.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use chat_core::{
@@ -169,6 +171,34 @@ async fn of_two_log_ins_at_the_same_moment_one_is_admitted_where_one_may_be_onli
             admitted.iter().map(|one| one.session.device()).collect();
         assert_eq!(devices.len(), 1, "by tokens: {by_tokens}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_in_that_is_stored_and_has_not_begun_keeps_others_out() {
+    let world = World::new();
+    let engine = with_policy(&world, DevicePolicy::RefuseWhileOnline).await;
+    let first = join(&engine, "ada").await;
+    let (user, first) = (first.user(), first.into_token());
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let second = another(&engine, "ada").await.into_token();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+
+    let mut coming = Box::pin(by_token(&engine, first));
+    let is_stored = async || {
+        let devices = world.store.devices(user).await.expect("the store");
+        devices.iter().any(|device| device.attached.is_some())
+    };
+    // Looked after until it is stored, and then not once more.
+    while !is_stored().await {
+        let pending = poll_fn(|cx| Poll::Ready(coming.as_mut().poll(cx).is_pending())).await;
+        assert!(pending, "it awaits the store");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for refused in [by_token(&engine, second).await, login(&engine, "ada").await] {
+        assert_eq!(refused.expect_err("one is coming").kind(), ErrorKind::AlreadyOnline);
+    }
+    drop(coming);
+    by_token(&engine, second).await.expect("what came to nothing is in nobody's way");
 }
 
 #[tokio::test(start_paused = true)]

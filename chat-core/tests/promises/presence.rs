@@ -22,13 +22,22 @@ async fn later(client: &mut Client, time: Duration) {
 
 const MOMENT: Duration = Duration::from_millis(10);
 
+/// Makes contacts of them and forgets what that told them.
+async fn acquaint(a: &mut Client, b: &mut Client) {
+    befriend(a, b).await;
+    for one in [a, b] {
+        later(one, MOMENT).await;
+        one.ephemerals.clear();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn contacts_see_each_other_come_and_go_and_nobody_else_does() {
     let world = World::new();
     let engine = world.alone().await;
-    let (mut ada, bob) = (join(&engine, "ada").await, join(&engine, "bob").await);
+    let (mut ada, mut bob) = (join(&engine, "ada").await, join(&engine, "bob").await);
     let mut stranger = join(&engine, "eve").await;
-    befriend(&ada, &bob).await;
+    acquaint(&mut ada, &mut bob).await;
     say(&stranger, direct(&stranger, &bob), "hello").await;
     let (user, token) = (bob.user(), bob.into_token());
     later(&mut ada, Duration::from_secs(1)).await;
@@ -47,11 +56,23 @@ async fn contacts_see_each_other_come_and_go_and_nobody_else_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_become_contacts_while_both_are_online_see_it_at_once() {
+    let world = World::new();
+    let engine = world.alone().await;
+    let (mut ada, mut bob) = (join(&engine, "ada").await, join(&engine, "bob").await);
+    befriend(&ada, &bob).await;
+    later(&mut ada, MOMENT).await;
+    later(&mut bob, MOMENT).await;
+    assert_eq!(presence(&ada, bob.user()), [true]);
+    assert_eq!(presence(&bob, ada.user()), [true]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reconnection_is_seen_by_nobody() {
     let world = World::new();
     let engine = world.alone().await;
-    let (mut ada, bob) = (join(&engine, "ada").await, join(&engine, "bob").await);
-    befriend(&ada, &bob).await;
+    let (mut ada, mut bob) = (join(&engine, "ada").await, join(&engine, "bob").await);
+    acquaint(&mut ada, &mut bob).await;
     let (user, token) = (bob.user(), bob.into_token());
     for _ in 0..5 {
         later(&mut ada, Duration::from_millis(1_500)).await;
@@ -67,7 +88,7 @@ async fn who_logs_out_is_seen_to_be_away_at_once() {
     let world = World::new();
     let engine = world.alone().await;
     let (mut ada, mut bob) = (join(&engine, "ada").await, join(&engine, "bob").await);
-    befriend(&ada, &bob).await;
+    acquaint(&mut ada, &mut bob).await;
     let user = bob.user();
     // As a connection does: whoever consumes the events lets go of them at the end of the session.
     let session = bob.session.clone();
@@ -84,9 +105,9 @@ async fn who_logs_out_is_seen_to_be_away_at_once() {
 async fn one_is_away_when_the_last_device_is() {
     let world = World::new();
     let engine = world.alone().await;
-    let (mut ada, bob) = (join(&engine, "ada").await, join(&engine, "bob").await);
+    let (mut ada, mut bob) = (join(&engine, "ada").await, join(&engine, "bob").await);
     let second = another(&engine, "bob").await;
-    befriend(&ada, &bob).await;
+    acquaint(&mut ada, &mut bob).await;
     let user = bob.user();
     drop(bob);
     later(&mut ada, Duration::from_secs(5)).await;
@@ -102,8 +123,8 @@ async fn presence_ends_with_the_contact() {
     let engine = world.alone().await;
     for action in [ContactAction::Remove, ContactAction::Block] {
         let names = [format!("ada{action:?}"), format!("bob{action:?}")];
-        let (mut ada, bob) = (join(&engine, &names[0]).await, join(&engine, &names[1]).await);
-        befriend(&ada, &bob).await;
+        let (mut ada, mut bob) = (join(&engine, &names[0]).await, join(&engine, &names[1]).await);
+        acquaint(&mut ada, &mut bob).await;
         bob.contact(id(), ada.user(), action).await.expect("ended");
         let user = bob.user();
         drop(bob);

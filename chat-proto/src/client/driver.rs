@@ -4,6 +4,7 @@ mod connected;
 mod verdict;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chat_core::{EndReason, Epoch, Error, ErrorKind, Token, UserId};
 use tokio::sync::mpsc::error::TryRecvError;
@@ -18,7 +19,7 @@ use super::connector::Connector;
 use super::deliveries::{Deliveries, Delivery};
 use super::error::ClientError;
 use super::event::{ClientEvent, ClientEvents};
-use super::link::{self, Link};
+use super::link::{self, Break, Link};
 use super::requests::{Asker, Command, Requests, Stage, tell};
 use crate::message::{Hello, Limits, PROTOCOL, Reply, Request, Welcome};
 use verdict::{Acting, Verdict};
@@ -75,6 +76,7 @@ pub(super) async fn start<C: Connector>(
         user: None,
         stage: Stage::Entrance,
         acknowledge_at: None,
+        entering_until: None,
         commanded: true,
         closing: false,
         config,
@@ -113,10 +115,15 @@ struct Driver {
     stage: Stage,
     /// When the server is to be told what was delivered.
     acknowledge_at: Option<Instant>,
+    /// Until when a log-in that broke off unanswered may still be carried out by the server.
+    entering_until: Option<Instant>,
     /// Whether somebody can still give commands.
     commanded: bool,
     closing: bool,
 }
+
+/// A server carries out a log-in whose connection broke within this time, or not at all.
+const LATE_LOG_IN: Duration = Duration::from_secs(30);
 
 impl Driver {
     async fn run<C: Connector>(mut self, mut connector: C, link: Link<C::Stream>, welcome: Welcome) {
@@ -126,6 +133,7 @@ impl Driver {
                 Ok(()) => self.converse(link, &welcome).await,
                 Err(broken) => verdict::of_break(broken, self.acting()),
             };
+            let ended = self.unless_by_itself(ended);
             opened = self.next_connection(&mut connector, ended).await;
         }
         // Nobody can hand in commands from here on; those that wait fail.
@@ -170,9 +178,26 @@ impl Driver {
             let opening = link::open(connector, hello, self.config.connect_timeout);
             verdict = match self.meanwhile(opening, false).await? {
                 Some(Ok(opened)) => return Some(opened),
-                Some(Err(broken)) => verdict::of_break(broken, self.acting()),
+                Some(Err(broken)) => {
+                    if matches!(&broken, Break::Lost(error) if error.kind().is_none()) {
+                        self.entering_until = Some(Instant::now() + LATE_LOG_IN);
+                    }
+                    verdict::of_break(broken, self.acting())
+                }
                 None => Verdict::Again { not_before: None },
             };
+        }
+    }
+
+    /// An own log-in that was cut short can overtake the one after it, and then supersede it: that
+    /// is nobody else's doing, and the client comes back once.
+    fn unless_by_itself(&mut self, verdict: Verdict) -> Verdict {
+        let superseded = matches!(verdict, Verdict::End(ClientEvent::Ended(EndReason::Superseded)));
+        let entering = superseded.then(|| self.entering_until.take()).flatten();
+        if entering.is_some_and(|until| Instant::now() < until) {
+            Verdict::Again { not_before: None }
+        } else {
+            verdict
         }
     }
 

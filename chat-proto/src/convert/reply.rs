@@ -11,7 +11,7 @@ use super::account::device;
 use super::conversation::{read_ephemeral, write_ephemeral};
 use super::login::{optional_token, write_token};
 use super::{Malformed, Wire, millis, position, user};
-use crate::message::{Close, CloseCode, Identity, Limits, LoggedIn, Push, Reply, ServerFrame, Welcome};
+use crate::message::{Close, CloseCode, Identity, Limits, LoggedIn, Push, Rate, Reply, ServerFrame, Welcome};
 use crate::wire::{self, server_frame::Body};
 
 pub(crate) fn reply_to_wire(reply: &Reply) -> Body {
@@ -198,6 +198,10 @@ impl Wire for Limits {
             server_frame_bytes: self.server_frame_bytes as u64,
             body_bytes: self.body_bytes as u64,
             in_flight: self.in_flight,
+            commands_per_second: self.commands.per_second,
+            commands_burst: self.commands.burst,
+            reads_per_second: self.reads.per_second,
+            reads_burst: self.reads.burst,
         }
     }
 
@@ -208,6 +212,8 @@ impl Wire for Limits {
             server_frame_bytes: bytes(form.server_frame_bytes),
             body_bytes: bytes(form.body_bytes),
             in_flight: form.in_flight,
+            commands: Rate { per_second: form.commands_per_second, burst: form.commands_burst },
+            reads: Rate { per_second: form.reads_per_second, burst: form.reads_burst },
         })
     }
 }

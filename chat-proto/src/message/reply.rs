@@ -18,6 +18,19 @@ pub struct Limits {
     pub body_bytes: usize,
     /// The most requests that are worked on at the same time.
     pub in_flight: u32,
+    /// How fast commands that change something may come.
+    pub commands: Rate,
+    /// How fast requests that only read may come.
+    pub reads: Rate,
+}
+
+/// How fast something may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// So often per second; 0 for no limit.
+    pub per_second: u32,
+    /// So many may be saved up.
+    pub burst: u32,
 }
 
 /// Who a connection acts as.

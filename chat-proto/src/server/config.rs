@@ -5,7 +5,7 @@ use std::time::Duration;
 use chat_core::EngineConfig;
 
 use crate::frame;
-use crate::message::Limits;
+use crate::message::{Limits, Rate};
 
 /// The settings of connections. Start from `default()` and change fields.
 #[derive(Clone, Debug)]
@@ -80,6 +80,8 @@ impl ConnectionConfig {
             server_frame_bytes: server.min(frame::MAX_FRAME_BYTES),
             body_bytes,
             in_flight: self.in_flight.max(1),
+            commands: Rate { per_second: engine.commands_per_second, burst: engine.commands_burst },
+            reads: Rate { per_second: engine.reads_per_second, burst: engine.reads_burst },
         }
     }
 }

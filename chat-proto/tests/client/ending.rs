@@ -7,7 +7,7 @@ use chat_proto::client::{ClientError, ClientEvent};
 use chat_proto::message::{Close, CloseCode, Push, Reply, Request};
 use tokio::time::Instant;
 
-use super::peer::{Scene, push, send, with};
+use super::peer::{EPOCH, Scene, identity, push, send, with};
 
 #[tokio::test(start_paused = true)]
 async fn final_ends_are_told_and_the_client_stays_away() {
@@ -151,6 +151,21 @@ async fn what_the_server_said_last_is_heard_though_it_takes_nothing_more() {
     let pending = scene.client.begin_send(send(1)).await.expect("queued");
     assert!(matches!(scene.events.next().await, Some(ClientEvent::Ended(EndReason::Superseded))));
     assert!(matches!(pending.await, Err(ClientError::Closed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_superseded_by_an_own_log_in_that_was_cut_short_comes_back_once() {
+    let mut scene = Scene::open_in_sync(|_| {}).await;
+    scene.peer = scene.listener.accept_after(scene.peer).await;
+    // Its log-in is on its way when the connection breaks, and is carried out after the next one.
+    scene.peer.request().await;
+    scene.peer = scene.listener.accept_after(scene.peer).await;
+    scene.peer.greet(EPOCH, Some(identity())).await;
+    scene.peer.close(CloseCode::SUPERSEDED).await;
+    scene.peer = scene.listener.accept().await;
+    scene.peer.greet(EPOCH, Some(identity())).await;
+    scene.peer.close(CloseCode::SUPERSEDED).await;
+    assert!(scene.listener.stays_empty().await, "this time it was somebody else");
 }
 
 #[tokio::test(start_paused = true)]

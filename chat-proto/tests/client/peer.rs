@@ -12,7 +12,7 @@ use chat_core::{
 use chat_proto::client::{Client, ClientConfig, ClientEvent, ClientEvents};
 use chat_proto::frame;
 use chat_proto::message::{
-    ClientFrame, CloseCode, Hello, Identity, Limits, Push, Reply, Request, ServerFrame, Welcome,
+    ClientFrame, CloseCode, Hello, Identity, Limits, Push, Rate, Reply, Request, ServerFrame, Welcome,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::mpsc;
@@ -234,6 +234,12 @@ impl Listener {
         Peer { io: io.expect("the client lives"), received: BytesMut::new() }
     }
 
+    /// Breaks a connection and takes the next one.
+    pub(crate) async fn accept_after(&mut self, broken: Peer) -> Peer {
+        drop(broken);
+        self.accept().await
+    }
+
     /// Whether the client stays away, however long one waits.
     pub(crate) async fn stays_empty(&mut self) -> bool {
         !matches!(timeout(PATIENCE, self.arrivals.recv()).await, Ok(Some(_)))
@@ -321,6 +327,8 @@ impl Peer {
             server_frame_bytes: 1024 * 1024,
             body_bytes: 16 * 1024,
             in_flight: 16,
+            commands: Rate { per_second: 0, burst: 0 },
+            reads: Rate { per_second: 0, burst: 0 },
         };
         let welcome = Welcome {
             protocol: 1,

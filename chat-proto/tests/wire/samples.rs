@@ -12,7 +12,8 @@ use chat_core::{
     SyncPage, SyncedConversation, Timestamp, Token, UserId,
 };
 use chat_proto::message::{
-    ClientFrame, CloseCode, Hello, Identity, Limits, LoggedIn, Push, Reply, Request, ServerFrame, Welcome,
+    ClientFrame, CloseCode, Hello, Identity, Limits, LoggedIn, Push, Rate, Reply, Request, ServerFrame,
+    Welcome,
 };
 
 const ID: ClientId = ClientId([0x11; 16]);
@@ -312,7 +313,14 @@ fn replies() -> Vec<(&'static str, Result<Reply, Error>)> {
         epoch: Epoch(u64::MAX),
         server_time: TIME,
         ping_interval: Duration::from_secs(30),
-        limits: Limits { client_frame_bytes: 1000, server_frame_bytes: 2000, body_bytes: 500, in_flight: 64 },
+        limits: Limits {
+            client_frame_bytes: 1000,
+            server_frame_bytes: 2000,
+            body_bytes: 500,
+            in_flight: 64,
+            commands: Rate { per_second: 100, burst: 500 },
+            reads: Rate { per_second: 200, burst: 2000 },
+        },
         session: Some(identity),
         refused: Some(Error::not_allowed()),
     };

@@ -6,7 +6,8 @@ use super::{Hub, lock};
 use crate::engine::gate::{Gate, Step};
 use crate::engine::outbox::Outbox;
 use crate::{
-    ContactEvent, Content, ConversationId, DeviceEvent, EndReason, Entry, GroupEvent, GroupId, UserId,
+    ContactEvent, Content, ConversationId, DeviceEvent, EndReason, Entry, Ephemeral, GroupEvent, GroupId,
+    UserId,
 };
 
 impl Hub {
@@ -104,6 +105,10 @@ impl Hub {
                         ContactEvent::Unblocked => drop(local.blocked.remove(&peer)),
                         _ => {}
                     }
+                }
+                // Who was online before they became contacts is told of now.
+                if event == ContactEvent::Accepted && self.is_online(peer) {
+                    self.tell_user(user, Ephemeral::Presence { user: peer, online: true }, None);
                 }
             }
             Ok(Content::Group { event: GroupEvent::Entered, group, user: whom, .. }) if whom == user => {

@@ -101,6 +101,8 @@ impl Driver {
     {
         let Link { inbound, outbound } = link;
         let mut pace = Pace::new(welcome.ping_interval);
+        // What came in one piece with the welcome is here already.
+        self.take_frames(inbound, &mut pace)?;
         // The alarm is set anew only to ring earlier; ringing too early costs one turn.
         let mut alarm = pin!(tokio::time::sleep_until(inbound.heard));
         let mut rings_at = inbound.heard;

@@ -49,10 +49,13 @@ pub(super) fn of_break(broken: Break, acting: Acting) -> Verdict {
 
 /// What follows when the token was not accepted.
 fn of_refusal(error: Error) -> Verdict {
-    use ErrorKind::{AlreadyOnline, OutcomeUnknown, Overloaded, RateLimited, Unavailable};
+    use ErrorKind::{AlreadyOnline, Ended, OutcomeUnknown, Overloaded, RateLimited, Unavailable};
     match error.kind() {
-        // The session that is in the way may be the one that just broke.
-        AlreadyOnline | RateLimited | Overloaded | Unavailable | OutcomeUnknown => after(error.retry_delay()),
+        // The session that is in the way may be the one that just broke; one that ended before it had
+        // begun met a server that is being stopped, or a log-in of ours that was on its way still.
+        AlreadyOnline | Ended | RateLimited | Overloaded | Unavailable | OutcomeUnknown => {
+            after(error.retry_delay())
+        }
         _ => Verdict::End(ClientEvent::GaveUp(error.into())),
     }
 }
@@ -145,8 +148,9 @@ mod tests {
 
     #[test]
     fn a_token_that_is_refused_for_the_moment_is_shown_again() {
-        let busy = Error::new(ErrorKind::AlreadyOnline, "busy");
-        assert!(matches!(of_refusal(busy), Verdict::Again { .. }));
+        for kind in [ErrorKind::AlreadyOnline, ErrorKind::Ended, ErrorKind::Overloaded] {
+            assert!(matches!(of_refusal(Error::new(kind, "busy")), Verdict::Again { .. }), "{kind:?}");
+        }
         let revoked = Error::new(ErrorKind::Unauthenticated, "revoked");
         assert!(matches!(of_refusal(revoked), Verdict::End(ClientEvent::GaveUp(_))));
     }

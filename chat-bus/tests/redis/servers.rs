@@ -1,0 +1,224 @@
+//! Redis servers of the tests' own, on free ports and in folders of their own.
+//!
+//! However a test ends, its servers end with it: each is started by a shell that waits for the end of
+//! its standard input and then kills the server and removes its folder. The other end of that pipe
+//! is held by this process alone (Rust opens pipes close-on-exec), so it closes when the value is
+//! dropped, when the process exits without dropping it, and when the process is killed.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Runs a server (the arguments after the first) in a folder (the first) until its input ends.
+const WATCHED: &str = r#"
+dir=$1; shift
+cd "$dir" || exit 1
+redis-server "$@" >redis.log 2>&1 &
+server=$!
+cat >/dev/null
+kill -9 $server 2>/dev/null
+wait $server 2>/dev/null
+cd / && rm -rf "$dir"
+"#;
+
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    extra: Vec<String>,
+    watcher: Option<Child>,
+}
+
+impl Server {
+    /// A single server.
+    pub(crate) fn start() -> Self {
+        Self::start_with(|_| Vec::new())
+    }
+
+    /// A server that wants this password.
+    pub(crate) fn with_password(password: &str) -> Self {
+        let mut server = Self { port: free_port(), extra: Vec::new(), watcher: None };
+        server.extra = vec!["--requirepass".into(), password.into()];
+        server.run();
+        server
+    }
+
+    /// Ports may be taken by others between being found free and being bound: then others are tried.
+    fn start_with(extra: impl Fn(u16) -> Vec<String>) -> Self {
+        for _ in 0..5 {
+            let port = free_port();
+            let mut server = Self { port, extra: extra(port), watcher: None };
+            if server.run() {
+                return server;
+            }
+            server.kill();
+        }
+        panic!("no redis server starts: is redis-server installed?");
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut watcher) = self.watcher.take() {
+            drop(watcher.stdin.take());
+            watcher.wait().expect("the watcher ends");
+        }
+    }
+
+    /// Starts it again, empty, on the same port.
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        assert!(self.run(), "redis does not come back");
+    }
+
+    /// Sends an inline command; gives the first line of the reply.
+    pub(crate) fn command(&self, command: &str) -> String {
+        self.try_command(command).expect("redis answers")
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> String {
+        let pid =
+            self.lines("INFO server").find_map(|line| line.strip_prefix("process_id:").map(str::to_owned));
+        pid.expect("redis answers")
+    }
+
+    fn run(&mut self) -> bool {
+        let folder = tempfile::Builder::new().prefix("chat-bus-redis-").tempdir().expect("a folder").keep();
+        let watcher = Command::new("sh")
+            .args(["-c", WATCHED, "watcher"])
+            .arg(folder)
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+            .args(["--appendonly", "no"])
+            .args(&self.extra)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a shell");
+        self.watcher = Some(watcher);
+        let ready = |line: String| line.starts_with("+PONG") || line.starts_with("-NOAUTH");
+        wait_until(|| self.try_command("PING").is_ok_and(ready))
+    }
+
+    fn try_command(&self, command: &str) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(format!("{command}\r\n").as_bytes())?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line)?;
+        Ok(line)
+    }
+
+    fn says(&self, command: &str, what: &str) -> bool {
+        self.lines(command).any(|line| line == what)
+    }
+
+    /// The lines of a reply, until none has come for a while.
+    fn lines(&self, command: &str) -> impl Iterator<Item = String> {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).and_then(|mut stream| {
+            stream.set_read_timeout(Some(Duration::from_millis(500)))?;
+            stream.write_all(format!("{command}\r\n").as_bytes())?;
+            Ok(stream)
+        });
+        stream.into_iter().flat_map(|stream| BufReader::new(stream).lines().map_while(Result::ok))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A cluster of three masters.
+pub(crate) struct Cluster {
+    pub(crate) masters: Vec<Server>,
+}
+
+impl Cluster {
+    pub(crate) fn start() -> Self {
+        let masters: Vec<_> = (0..3)
+            .map(|_| {
+                Server::start_with(|_| {
+                    [
+                        ("--cluster-enabled", "yes".into()),
+                        ("--cluster-config-file", "nodes.conf".into()),
+                        ("--cluster-port", free_port().to_string()),
+                        ("--cluster-announce-ip", "127.0.0.1".into()),
+                        ("--cluster-node-timeout", "2000".into()),
+                    ]
+                    .map(|(name, value): (&str, String)| [name.to_owned(), value])
+                    .concat()
+                })
+            })
+            .collect();
+        let created = Command::new("redis-cli")
+            .args(["--cluster", "create"])
+            .args(masters.iter().map(|master| format!("127.0.0.1:{}", master.port)))
+            .arg("--cluster-yes")
+            .output()
+            .expect("redis-cli");
+        assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stdout));
+        let sound = |master: &Server| master.says("CLUSTER INFO", "cluster_state:ok");
+        assert!(wait_until(|| masters.iter().all(sound)), "the cluster does not come up");
+        Self { masters }
+    }
+
+    /// Moves so many slots from the first master to the second.
+    pub(crate) fn reshard(&self, slots: u32) {
+        let id = |master: &Server| {
+            master.lines("CLUSTER MYID").find(|line| line.len() == 40).expect("a cluster node")
+        };
+        let moved = Command::new("redis-cli")
+            .args(["--cluster", "reshard", &format!("127.0.0.1:{}", self.masters[0].port)])
+            .args(["--cluster-from", &id(&self.masters[0]), "--cluster-to", &id(&self.masters[1])])
+            .args(["--cluster-slots", &slots.to_string(), "--cluster-yes"])
+            .output()
+            .expect("redis-cli");
+        assert!(moved.status.success(), "{}", String::from_utf8_lossy(&moved.stdout));
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let [first, second, third] = [0, 1, 2].map(|master| self.masters[master].port);
+        format!("redis-cluster://127.0.0.1:{first}?node=127.0.0.1:{second}&node=127.0.0.1:{third}")
+    }
+}
+
+/// One server for all tests that do it no harm.
+pub(crate) fn shared_server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(Server::start)
+}
+
+/// One cluster for all tests that do it no harm.
+pub(crate) fn shared_cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(Cluster::start)
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("bound").port()
+}
+
+fn wait_until(mut holds: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if holds() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    false
+}
+
+/// Sends a signal to a process of a test's own.
+pub(crate) fn signal(pid: &str, signal: &str) {
+    assert!(Command::new("kill").args([signal, pid]).status().expect("kill").success());
+}

@@ -1,0 +1,111 @@
+//! The conformance suite of [`Bus`]: one case for each clause of the contract, named in its words.
+//!
+//! A case is a plain async function on fresh endpoints of one bus that nobody else uses, and panics
+//! where the clause is broken. [`bus_conformance!`](crate::bus_conformance) makes a test of each;
+//! [`CASES`] names them all, so that a bus that is wrong on purpose can be shown to fail the case
+//! named after its fault.
+//!
+//! What the contract leaves open is not tested: messages may arrive twice and in any order, and
+//! [`BusEvent::Lagged`](crate::bus::BusEvent::Lagged) may be told at any time. A bus under test
+//! carries what a quiet one does, though: a small message that is lost although nothing was wrong
+//! fails the case.
+
+mod fixture;
+mod loss;
+mod payloads;
+mod publishing;
+mod subscriptions;
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::bus::Bus;
+
+/// Endpoints of one bus, as three nodes hold them.
+pub type Endpoints = [Arc<dyn Bus>; 3];
+
+/// One clause of the contract, as a test.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// The clause, as the name of its function.
+    pub name: &'static str,
+    /// Tests fresh endpoints.
+    pub run: fn(Endpoints) -> BoxFuture<'static, ()>,
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Case").field(&self.name).finish()
+    }
+}
+
+/// Lists the cases once, and makes of the list what has to name them all. `$dollar` lets the macro
+/// made here have parameters of its own.
+macro_rules! cases {
+    ($dollar:tt $($module:ident { $($case:ident,)+ })+) => {
+        $(pub use $module::{$($case,)+};)+
+
+        /// All cases.
+        pub const CASES: &[Case] =
+            &[$($(Case { name: stringify!($case), run: |endpoints| Box::pin($case(endpoints)) },)+)+];
+
+        /// Makes a `#[tokio::test]` of each case of [`testkit::bus`](crate::testkit::bus).
+        ///
+        /// The argument is a future of fresh, connected [`Endpoints`](crate::testkit::bus::Endpoints)
+        /// and of whatever has to live as long as they. It is made anew for each test.
+        ///
+        /// ```
+        /// mod in_process {
+        ///     use std::sync::Arc;
+        ///     use chat_core::{bus::Bus, memory::InProcessBus};
+        ///
+        ///     chat_core::bus_conformance!(async {
+        ///         let bus = InProcessBus::new();
+        ///         ([(); 3].map(|()| Arc::new(bus.endpoint()) as Arc<dyn Bus>), ())
+        ///     });
+        /// }
+        /// ```
+        #[macro_export]
+        macro_rules! bus_conformance {
+            ($dollar fresh:expr) => {
+                $($(
+                    #[::tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                    async fn $case() {
+                        let (endpoints, keep) = $dollar fresh.await;
+                        $crate::testkit::bus::$case(endpoints).await;
+                        drop(keep);
+                    }
+                )+)+
+            };
+        }
+    };
+}
+
+cases! { $
+    subscriptions {
+        once_subscribed_every_later_message_is_delivered,
+        topics_already_subscribed_to_stay_so,
+        messages_reach_only_those_subscribed_to_their_topic,
+        unsubscribed_topics_deliver_only_what_was_under_way,
+        unsubscribing_what_is_not_subscribed_says_nothing,
+        topics_can_be_subscribed_to_again,
+        many_topics_are_subscribed_to_at_once,
+        subscribing_at_the_same_time_subscribes_everyone,
+    }
+    publishing {
+        publishing_never_waits,
+        publishing_to_nobody_is_no_error,
+        own_messages_are_recognised_by_their_origin,
+    }
+    loss {
+        loss_is_said_before_anything_published_later,
+        a_dropped_receive_loses_nothing,
+    }
+    payloads {
+        chunks_read_back_equal,
+        large_chunks_read_back_equal,
+        ephemerals_read_back_equal,
+    }
+}

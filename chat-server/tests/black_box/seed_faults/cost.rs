@@ -1,0 +1,130 @@
+//! 18 and 19: what an operation costs does not grow with who is concerned.
+
+use std::collections::BTreeMap;
+
+use chat_core::ConversationId;
+use chat_proto::message::{Reply, Request};
+use rusqlite::{Connection as Database, OpenFlags};
+
+use crate::connection::Connection;
+use crate::requests::{direct, group_of, login, register, text};
+use crate::server::Installation;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_18_log_ins_in_a_crowd_are_slow_at_worst_and_never_a_wrong_password() {
+    let installation = Installation::new();
+    let server = installation.start();
+    let mut crowd = Vec::new();
+    for number in 0..150 {
+        let address = server.address.clone();
+        crowd.push(tokio::spawn(async move {
+            let name = format!("user{number}");
+            let (first, _) = Connection::join(&address, &name).await;
+            let mut second = Connection::open(&address).await;
+            second.hello(None).await;
+            second.enter(login(&name)).await.expect("the password is right");
+            first.leave().await;
+        }));
+    }
+    for one in crowd {
+        one.await.expect("everybody gets in");
+    }
+}
+
+/// The number of rows of each table.
+fn rows(installation: &Installation) -> BTreeMap<String, i64> {
+    let file = std::fs::read_dir(installation.data()).expect("the folder").find_map(|entry| {
+        let path = entry.expect("an entry").path();
+        let bytes = std::fs::read(&path).ok()?;
+        bytes.starts_with(b"SQLite format 3\0").then_some(path)
+    });
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+    let database = Database::open_with_flags(file.expect("a database"), flags).expect("nobody else has it");
+    let mut names = database
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+        .expect("it is read");
+    let names = names.query_map([], |row| row.get::<_, String>(0)).expect("names");
+    names
+        .map(|name| {
+            let name = name.expect("a name");
+            let count = database.query_row(&format!("SELECT count(*) FROM {name}"), [], |row| row.get(0));
+            (name, count.expect("a number"))
+        })
+        .collect()
+}
+
+/// What so many messages in a group of so many members add to the tables.
+async fn added_rows(members: usize, messages: u64) -> BTreeMap<String, i64> {
+    let installation = Installation::new();
+    let server = installation.start();
+    let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
+    let (mut online, mut others) = (Vec::new(), Vec::new());
+    for number in 1..members {
+        let mut one = Connection::open(&server.address).await;
+        one.hello(None).await;
+        let user = one.enter(register(&format!("user{number}"))).await.expect("a new account").session.user;
+        others.push(user);
+        // Half of them are offline.
+        if number.is_multiple_of(2) { online.push(one) } else { one.leave().await }
+    }
+    let created = ada.ask(Request::CreateGroup(group_of(1, others))).await;
+    let Ok(Reply::GroupCreated(created)) = created else { panic!("a group expected: {created:?}") };
+    let group = ConversationId::Group(created.group);
+    ada.leave().await;
+    server.stop().await;
+    let before = rows(&installation);
+
+    let server = installation.start();
+    let mut ada = Connection::resume(&server.address, ada_in.token.expect("a new device")).await;
+    for number in 1..=messages {
+        ada.ask(text(number, group, "to everybody")).await.expect("sent");
+    }
+    server.stop().await;
+    let after = rows(&installation);
+    after.into_iter().map(|(name, count)| (name.clone(), count - before[&name])).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_19_a_group_message_is_one_row_however_many_members_there_are() {
+    let (small, large) = (added_rows(3, 20).await, added_rows(100, 20).await);
+    assert_eq!(small, large);
+    assert_eq!(large["log"], 20);
+    assert!(large.iter().all(|(name, count)| name == "log" || *count <= 20), "{large:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_19_a_busy_group_does_not_hold_up_a_pair() {
+    let installation = Installation::new();
+    let server = installation.start();
+    let (mut ada, _) = Connection::join(&server.address, "ada").await;
+    let (mut members, mut users) = (Vec::new(), Vec::new());
+    for number in 0..100 {
+        let (one, logged_in) = Connection::join(&server.address, &format!("user{number}")).await;
+        users.push(logged_in.session.user);
+        if number < 50 { members.push(one) } else { one.leave().await }
+    }
+    let created = ada.ask(Request::CreateGroup(group_of(1, users))).await;
+    let Ok(Reply::GroupCreated(created)) = created else { panic!("a group expected: {created:?}") };
+    let group = ConversationId::Group(created.group);
+    let (mut bob, bob_in) = Connection::join(&server.address, "bob").await;
+    let (mut carol, carol_in) = Connection::join(&server.address, "carol").await;
+    let pair = direct(bob_in.session, carol_in.session);
+
+    // The group never pauses; the pair is done all the same.
+    let busy = tokio::spawn(async move {
+        for number in 1.. {
+            ada.begin(text(number, group, "to everybody")).await;
+            ada.any_reply().await.1.expect("sent");
+        }
+    });
+    let reading: Vec<_> = members
+        .into_iter()
+        .map(|mut member| tokio::spawn(async move { while member.next().await.is_some() {} }))
+        .collect();
+    for number in 1..=100 {
+        bob.ask(text(number, pair, "hi")).await.expect("sent");
+        carol.entries(pair, 1).await;
+    }
+    busy.abort();
+    reading.iter().for_each(tokio::task::JoinHandle::abort);
+}

@@ -1,0 +1,212 @@
+//! 11, 12, 16 and 17: who is online, and who may be.
+
+use chat_core::{Ephemeral, Error, ErrorKind, UserId};
+use chat_proto::client::ClientEvent;
+use chat_proto::message::{CloseCode, LoggedIn, Push, Reply, Request, ServerFrame};
+
+use crate::clients;
+use crate::connection::Connection;
+use crate::requests::{befriend, direct, hello, login, register, said, text};
+use crate::server::{Installation, in_time};
+
+const REFUSING: (&str, &str) = ("CHAT_ACCOUNTS_DEVICES", "refuse_while_online");
+const AT_ONCE: (&str, &str) = ("CHAT_PRESENCE_DEBOUNCE_MS", "0");
+const FRIENDS: (&str, &str) = ("CHAT_CONTACTS_REQUESTS", "immediate");
+
+fn exactly_one(answers: [Result<LoggedIn, Error>; 2]) -> LoggedIn {
+    match answers {
+        [Ok(one), Err(error)] | [Err(error), Ok(one)] => {
+            assert_eq!(error.kind(), ErrorKind::AlreadyOnline);
+            one
+        }
+        other => panic!("exactly one of two is admitted: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_11_of_two_log_ins_at_the_same_moment_one_is_admitted() {
+    let installation = Installation::with(&[REFUSING]);
+    let server = installation.start();
+    for round in 0..25 {
+        let name = format!("user{round}");
+        let (first, _) = Connection::join(&server.address, &name).await;
+        first.leave().await;
+        let mut rivals = [Connection::open(&server.address).await, Connection::open(&server.address).await];
+        for rival in &mut rivals {
+            rival.hello(None).await;
+        }
+        let [one, other] = &mut rivals;
+        let (one, other) = tokio::join!(one.enter(login(&name)), other.enter(login(&name)));
+        exactly_one([one, other]);
+        let [one, other] = rivals;
+        tokio::join!(one.leave(), other.leave());
+        let mut later = Connection::open(&server.address).await;
+        later.hello(None).await;
+        later.enter(login(&name)).await.expect("nobody is online any more");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_11_of_two_known_devices_at_the_same_moment_one_is_admitted() {
+    let installation = Installation::with(&[REFUSING]);
+    let server = installation.start();
+    let (first, ada_in) = Connection::join(&server.address, "ada").await;
+    first.leave().await;
+    let mut second = Connection::open(&server.address).await;
+    second.hello(None).await;
+    let second_in = second.enter(login("ada")).await.expect("nobody is online");
+    second.leave().await;
+    for _ in 0..25 {
+        let mut rivals = [Connection::open(&server.address).await, Connection::open(&server.address).await];
+        let [one, other] = &mut rivals;
+        let (one, other) = tokio::join!(one.hello(ada_in.token), other.hello(second_in.token));
+        let admitted = [one, other].map(|welcome| match (welcome.session, welcome.refused) {
+            (Some(session), None) => Ok(LoggedIn { session, token: None }),
+            (None, Some(error)) => Err(error),
+            both => panic!("a session or a reason: {both:?}"),
+        });
+        exactly_one(admitted);
+        let [one, other] = rivals;
+        tokio::join!(one.leave(), other.leave());
+    }
+}
+
+/// Waits until a contact is seen to come or go.
+async fn sees(connection: &mut Connection, user: UserId, online: bool) {
+    loop {
+        if let Push::Ephemeral(seen) = connection.push().await
+            && seen == (Ephemeral::Presence { user, online })
+        {
+            return;
+        }
+    }
+}
+
+async fn is_online(connection: &mut Connection, user: UserId) -> bool {
+    match connection.ask(Request::Contacts { after: None, limit: 100 }).await {
+        Ok(Reply::Contacts(contacts)) => {
+            let contact = contacts.iter().find(|contact| contact.profile.user == user);
+            contact.and_then(|contact| contact.online).expect("a contact")
+        }
+        other => panic!("contacts expected: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_12_a_second_log_in_on_a_connection_is_refused_and_its_end_leaves_nobody_online() {
+    let installation = Installation::with(&[AT_ONCE, FRIENDS]);
+    let server = installation.start();
+    let (mut ada, _) = Connection::join(&server.address, "ada").await;
+    let (carol, carol_in) = Connection::join(&server.address, "carol").await;
+    let (mut bob, bob_in) = Connection::join(&server.address, "bob").await;
+    let user = bob_in.session.user;
+    ada.ask(befriend(1, user)).await.expect("contacts");
+    ada.ask(befriend(2, carol_in.session.user)).await.expect("contacts");
+    carol.leave().await;
+    for request in [login("carol"), login("bob"), register("dave"), hello(carol_in.token)] {
+        let refused = bob.ask(request).await.expect_err("the connection is bob's");
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
+    }
+    assert!(is_online(&mut ada, user).await);
+    assert!(!is_online(&mut ada, carol_in.session.user).await);
+    bob.cut();
+    sees(&mut ada, user, false).await;
+    assert!(!is_online(&mut ada, user).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_16_after_a_kill_nobody_is_online_and_everybody_can_log_in() {
+    let installation = Installation::with(&[AT_ONCE, FRIENDS, REFUSING]);
+    let server = installation.start();
+    let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
+    let (mut bob, bob_in) = Connection::join(&server.address, "bob").await;
+    let conversation = direct(ada_in.session, bob_in.session);
+    ada.ask(befriend(1, bob_in.session.user)).await.expect("contacts");
+    assert!(is_online(&mut bob, ada_in.session.user).await);
+    server.kill();
+
+    let server = installation.start();
+    let mut ada = Connection::resume(&server.address, ada_in.token.expect("a new device")).await;
+    assert!(!is_online(&mut ada, bob_in.session.user).await);
+    ada.ask(text(1, conversation, "to somebody offline")).await.expect("sent");
+    // With a password, from a device that the server before did not know.
+    let mut bob = Connection::open(&server.address).await;
+    bob.hello(None).await;
+    bob.enter(login("bob")).await.expect("nobody is locked out");
+    sees(&mut ada, bob_in.session.user, true).await;
+    let log = bob.log(conversation).await;
+    assert_eq!(said(log.last().expect("what was sent")), "to somebody offline");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_16_a_stop_under_load_ends_in_order_and_frees_everybody() {
+    let installation = Installation::with(&[REFUSING]);
+    let mut server = installation.start();
+    let mut users = Vec::new();
+    for number in 0..10 {
+        users.push(Connection::join(&server.address, &format!("user{number}")).await);
+    }
+    let peer = users[0].1.session;
+    let mut busy = Vec::new();
+    for (mut connection, logged_in) in users.drain(1..) {
+        let conversation = direct(logged_in.session, peer);
+        busy.push(tokio::spawn(async move {
+            for number in 1.. {
+                let (_, frame) = connection.frame(text(number, conversation, "busy"));
+                if tokio::io::AsyncWriteExt::write_all(&mut connection.stream, &frame).await.is_err() {
+                    break;
+                }
+                match connection.next().await {
+                    Some(ServerFrame::Push(Push::Close(close))) => {
+                        assert_eq!(close.code, CloseCode::SHUTTING_DOWN);
+                        break;
+                    }
+                    Some(_) => {}
+                    None => break,
+                }
+            }
+            logged_in
+        }));
+    }
+    users[0].0.push().await;
+    server.terminate();
+    assert_eq!(server.ended().await.code(), Some(0));
+    let server = installation.start();
+    for one in busy {
+        let logged_in = in_time("a client's end", one).await.expect("no panic");
+        Connection::resume(&server.address, logged_in.token.expect("a new device")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_17_an_idle_client_is_kept_and_a_silent_one_is_not() {
+    let installation = Installation::with(&[("CHAT_CONNECTIONS_PING_INTERVAL_MS", "1500")]);
+    let server = installation.start();
+    let (client, mut events, account) = clients::join(&server.address, "ada").await;
+    let (mut bob, bob_in) = Connection::join(&server.address, "bob").await;
+    let (mut silent, silent_in) = Connection::join(&server.address, "carol").await;
+    let conversation = chat_core::ConversationId::direct(account.user, bob_in.session.user);
+    let conversation = conversation.expect("two users");
+    // Bob answers pings and says nothing else, for longer than a silent client is kept.
+    let mut pings = 0;
+    while pings < 4 {
+        pings += usize::from(matches!(bob.push().await, Push::Ping));
+    }
+    bob.ask(text(1, conversation, "awake")).await.expect("the connection is still there");
+    loop {
+        match in_time("a message", events.next()).await.expect("the client goes on") {
+            ClientEvent::Entry { conversation: at, .. } if at == conversation => break,
+            ClientEvent::Disconnected { .. } => panic!("an idle client was cut"),
+            _ => {}
+        }
+    }
+    drop(client);
+    // Who answers nothing is closed, and told why.
+    let mut last = None;
+    while let Some(frame) = silent.next_in_silence().await {
+        last = Some(frame);
+    }
+    let Some(ServerFrame::Push(Push::Close(close))) = last else { panic!("a close expected: {last:?}") };
+    assert_eq!(close.code, CloseCode::SILENT);
+    Connection::resume(&server.address, silent_in.token.expect("a new device")).await;
+}
