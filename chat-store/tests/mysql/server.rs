@@ -56,12 +56,17 @@ pub(crate) async fn shared() -> &'static Server {
 impl Server {
     /// A new server without databases.
     pub(crate) async fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder").keep();
-        let installed =
-            Command::new("sh").args(["-c", INSTALL, "sh"]).arg(&folder).output().expect("there is a shell");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let installed = Command::new("sh")
+            .args(["-c", INSTALL, "sh"])
+            .arg(folder.path())
+            .output()
+            .expect("there is a shell");
         assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
         let port = port.expect("a free port").port();
+        // From here on the shell deletes it.
+        let folder = folder.keep();
         let (shell, pipe) = run(&folder, port);
         let server = Self { folder, port, shell, pipe: Some(pipe) };
         server.ready().await;
