@@ -1,0 +1,244 @@
+//! The shared store: one database of MariaDB, MySQL or what speaks their protocol, used by all nodes.
+//!
+//! What the tables mean is written in `mysql/migrations`; how many round trips a batch takes, in
+//! `mysql/commit.rs`.
+//!
+//! # Concurrency
+//! Every head that a batch names is locked for its transaction, and with a head its log and its
+//! members. Transactions are `READ COMMITTED`: a statement after the lock sees what the lock's last
+//! holder committed. Deadlocks, lock waits beyond two seconds and failed certifications (Galera) are
+//! run again, with pauses that grow; a batch that keeps meeting others goes on in halves. An item is
+//! never divided.
+//!
+//! # Durability
+//! That of the server: a commit is acknowledged when the server has committed.
+//!
+//! # Settings of the server
+//! | setting | why |
+//! |---|---|
+//! | `innodb_flush_log_at_trx_commit = 1` | the default; anything else loses acknowledged messages |
+//! | `innodb_buffer_pool_size` | what is in daily use should fit; with the default of 128 MiB writing drops to a half or a quarter once it does not |
+//! | `innodb_log_file_size = 1G` (MySQL: `innodb_redo_log_capacity`) | fewer and larger checkpoints |
+//! | `max_allowed_packet` of at least 16 MiB | the default of MariaDB; statements keep to about 4 MiB |
+//! | `max_connections` | per node the readers and writers of [`MysqlOptions`] |
+//! | `sync_binlog = 1` | where the binary log is on and a replica may be promoted |
+//!
+//! Read from the server that is written to: a replica that lags shows less than was acknowledged. On
+//! Galera sessions wait by themselves for what other servers committed (`wsrep_sync_wait`).
+//!
+//! TLS is asked for in the address: `mysql://…/chat?require_ssl=true`.
+
+mod commit;
+mod connections;
+mod error;
+mod open;
+mod read;
+mod schema;
+mod settle;
+mod statement;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chat_core::store::{Batch, JournalPage, JournalPosition, Once, Outcome, Store, StoreError, Stored};
+use chat_core::{
+    Account, AccountName, ConversationId, Device, Entry, Epoch, GroupId, Handle, Head, History, Member,
+    Range, Seq, Standing, Timestamp, TokenHash, UserId,
+};
+use tokio::time::{Instant, timeout_at};
+
+pub use open::{OpenError, SchemaState, check, migrate};
+
+use connections::Connections;
+use error::{Failure, Remedy};
+use open::Opened;
+
+/// How a [`MysqlStore`] uses its database.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct MysqlOptions {
+    /// The connections that read; at least 1. By default 8.
+    pub readers: usize,
+    /// The connections that write, each one batch at a time; at least 1. By default 4.
+    pub writers: usize,
+    /// How long a call may take, the wait for a connection included. By default 5 seconds.
+    pub deadline: Duration,
+    /// A file with the certificates, in PEM, that the server's own is checked against; with it,
+    /// connections use TLS. By default the address decides, and the usual authorities count.
+    pub tls_ca: Option<PathBuf>,
+    /// The epoch of a store that is created; by default it is drawn. An existing store keeps its own.
+    pub epoch: Option<Epoch>,
+}
+
+impl Default for MysqlOptions {
+    fn default() -> Self {
+        Self { readers: 8, writers: 4, deadline: Duration::from_secs(5), tls_ca: None, epoch: None }
+    }
+}
+
+/// A [`Store`] in a database that other nodes use too.
+#[derive(Debug)]
+pub struct MysqlStore {
+    readers: Connections,
+    writers: Connections,
+    options: MysqlOptions,
+}
+
+/// Runs a query on a connection for reading, and once more on another one if the first turns out to
+/// have been closed since its last use. A macro, since a closure cannot lend out its connection.
+macro_rules! read {
+    ($store:ident, $attempted:literal, |$conn:ident| $query:expr) => {{
+        let deadline = $store.deadline();
+        loop {
+            let lease = $store.readers.take(deadline).await;
+            let mut lease = lease.map_err(|failure| failure.during($attempted))?;
+            let $conn = lease.conn();
+            match timeout_at(deadline, $query).await.unwrap_or(Err(Failure::Late)) {
+                Ok(found) => {
+                    lease.give_back();
+                    break Ok(found);
+                }
+                Err(failure) if failure.remedy() == Remedy::Reconnect && lease.is_reused() => {
+                    $store.readers.forget_idle();
+                }
+                Err(failure) => {
+                    if failure.spares_connection() {
+                        lease.give_back();
+                    }
+                    break Err(failure.during($attempted));
+                }
+            }
+        }
+    }};
+}
+
+impl MysqlStore {
+    /// Connects to a database, which must exist, and makes or migrates its tables.
+    ///
+    /// The address has the form `mysql://user:password@host:3306/name`.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is in the way; tables that are newer are left as they are.
+    pub async fn connect(url: &str, options: &MysqlOptions) -> Result<Self, OpenError> {
+        let Opened { readers, writers, .. } = Opened::database(url, options).await?;
+        Ok(Self { readers, writers, options: options.clone() })
+    }
+
+    /// Deletes up to `limit` rows of the journal of batches before a time, and says how many. Nodes
+    /// and other followers that have not read them by then miss what they tell.
+    ///
+    /// # Errors
+    /// Those of the trait's writes.
+    pub async fn prune_journal(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        const ATTEMPTED: &str = "pruning the journal";
+        let deadline = self.deadline();
+        let lease = self.writers.take(deadline).await;
+        let mut lease = lease.map_err(|failure| failure.during(ATTEMPTED))?;
+        let pruning = commit::prune(lease.conn(), before, limit);
+        let pruned = timeout_at(deadline, pruning).await.unwrap_or(Err(Failure::Late));
+        if pruned.is_ok() {
+            lease.give_back();
+        }
+        pruned.map_err(|failure| failure.during(ATTEMPTED))
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.options.deadline
+    }
+}
+
+#[async_trait]
+impl Store for MysqlStore {
+    fn writers(&self) -> usize {
+        self.options.writers.max(1)
+    }
+
+    /// Read each time: an operator may change it while nodes run.
+    async fn epoch(&self) -> Result<Epoch, StoreError> {
+        read!(self, "reading the epoch", |conn| schema::epoch(conn))
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<Vec<Outcome>, StoreError> {
+        batch.check()?;
+        if batch.items.is_empty() {
+            return Ok(Vec::new());
+        }
+        settle::commit(&self.writers, batch, self.deadline()).await
+    }
+
+    async fn recorded(&self, keys: &[Once]) -> Result<Vec<Option<Stored>>, StoreError> {
+        read!(self, "reading records", |conn| read::log::recorded(conn, keys))
+    }
+
+    async fn accounts(&self, users: &[UserId]) -> Result<Vec<Option<Account>>, StoreError> {
+        read!(self, "reading accounts", |conn| read::accounts::accounts(conn, users))
+    }
+
+    async fn account_named(&self, name: &AccountName) -> Result<Option<Account>, StoreError> {
+        read!(self, "finding an account", |conn| read::accounts::named(conn, name))
+    }
+
+    async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError> {
+        read!(self, "reading devices", |conn| read::accounts::devices(conn, user))
+    }
+
+    async fn device_with_token(&self, token: &TokenHash) -> Result<Option<Device>, StoreError> {
+        read!(self, "finding a device", |conn| read::accounts::with_token(conn, token))
+    }
+
+    async fn group_with_handle(&self, handle: &Handle) -> Result<Option<GroupId>, StoreError> {
+        read!(self, "finding a group", |conn| read::heads::with_handle(conn, handle))
+    }
+
+    async fn heads(&self, conversations: &[ConversationId]) -> Result<Vec<Head>, StoreError> {
+        read!(self, "reading heads", |conn| read::heads::heads(conn, conversations))
+    }
+
+    async fn members(&self, of: &[(ConversationId, UserId)]) -> Result<Vec<Option<Member>>, StoreError> {
+        read!(self, "reading members", |conn| read::members::members(conn, of))
+    }
+
+    async fn roster(
+        &self,
+        conversation: ConversationId,
+        standing: Option<Standing>,
+        after: Option<(Seq, UserId)>,
+        limit: usize,
+    ) -> Result<Vec<Member>, StoreError> {
+        read!(self, "reading a roster", |conn| {
+            read::members::roster(conn, conversation, standing, after, limit)
+        })
+    }
+
+    async fn memberships(
+        &self,
+        user: UserId,
+        after: Option<ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<(Head, Member)>, StoreError> {
+        read!(self, "reading memberships", |conn| read::members::memberships(conn, user, after, limit))
+    }
+
+    async fn entries(&self, of: ConversationId, range: &Range) -> Result<Vec<Entry>, StoreError> {
+        read!(self, "reading entries", |conn| read::log::entries(conn, of, range))
+    }
+
+    async fn history(&self, of: ConversationId, range: &Range) -> Result<History, StoreError> {
+        read!(self, "reading history", |conn| read::log::history(conn, of, range))
+    }
+
+    async fn journal(&self, after: &JournalPosition, limit: usize) -> Result<JournalPage, StoreError> {
+        read!(self, "reading the journal", |conn| read::journal::journal(conn, after, limit))
+    }
+
+    async fn journal_end(&self) -> Result<JournalPosition, StoreError> {
+        read!(self, "finding the end of the journal", |conn| read::journal::end(conn))
+    }
+
+    async fn close(&self) {
+        let patience = self.options.deadline;
+        self.writers.close(patience).await;
+        self.readers.close(patience).await;
+    }
+}

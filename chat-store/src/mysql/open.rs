@@ -1,0 +1,134 @@
+//! Getting at a database: the address, the checks that its tables are ours, and the connections.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use mysql_async::{Conn, Opts, OptsBuilder, SslOpts};
+use thiserror::Error;
+use tokio::time::timeout;
+
+use super::connections::{Abilities, Connections, Purpose};
+use super::error::Failure;
+use super::{MysqlOptions, schema};
+
+/// Why a database could not be used. The messages are for operators.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The address says nothing that can be connected to, or names no database.
+    #[error("the address of the database must look like mysql://user:password@host:3306/name")]
+    Address(#[source] Option<Box<dyn StdError + Send + Sync>>),
+    /// A newer version made the tables; they were left as they were.
+    #[error("the database was made by a newer version: found schema {found}, expected at most {expected}")]
+    Newer {
+        /// The version of the tables.
+        found: u64,
+        /// The latest version that is known here.
+        expected: u64,
+    },
+    /// Another node has been migrating the tables all the while.
+    #[error("another node is still migrating the database")]
+    Migrating,
+    /// The database cannot be reached or refused to work.
+    #[error("cannot use the database")]
+    Database(#[source] Box<dyn StdError + Send + Sync>),
+}
+
+impl From<Failure> for OpenError {
+    fn from(failure: Failure) -> Self {
+        Self::Database(Box::new(failure))
+    }
+}
+
+/// What a database holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SchemaState {
+    /// Nothing of ours yet.
+    Empty,
+    /// An older version, which [`migrate`] brings up to date.
+    Older {
+        /// The version of the tables.
+        found: u64,
+        /// The version that is needed.
+        expected: u64,
+    },
+    /// This version.
+    Current,
+}
+
+/// Brings the tables of a database up to this version, and makes them where there are none.
+///
+/// [`MysqlStore::connect`](super::MysqlStore::connect) does the same.
+///
+/// # Errors
+/// [`OpenError`] says what is in the way; tables that are newer are left as they are.
+pub async fn migrate(url: &str, options: &MysqlOptions) -> Result<(), OpenError> {
+    let mut conn = connect(&opts(url, options)?, options.deadline).await?;
+    schema::migrate(&mut conn, options.epoch).await?;
+    leave(conn).await;
+    Ok(())
+}
+
+/// What a database holds, without changing anything.
+///
+/// # Errors
+/// [`OpenError`] says what is in the way; tables that are newer are an error.
+pub async fn check(url: &str, options: &MysqlOptions) -> Result<SchemaState, OpenError> {
+    let mut conn = connect(&opts(url, options)?, options.deadline).await?;
+    let found = schema::version(&mut conn).await?;
+    leave(conn).await;
+    Ok(match found {
+        0 => SchemaState::Empty,
+        _ if schema::is_current(found)? => SchemaState::Current,
+        _ => SchemaState::Older { found, expected: schema::VERSION },
+    })
+}
+
+/// A database in use: connections for each purpose.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) readers: Connections,
+    pub(super) writers: Connections,
+}
+
+impl Opened {
+    pub(super) async fn database(url: &str, options: &MysqlOptions) -> Result<Self, OpenError> {
+        let opts = opts(url, options)?;
+        let mut conn = connect(&opts, options.deadline).await?;
+        schema::migrate(&mut conn, options.epoch).await?;
+        let abilities = Abilities::of(&mut conn).await?;
+        leave(conn).await;
+        let connections = |purpose, limit| Connections::new(&opts, &abilities, purpose, limit);
+        Ok(Self {
+            readers: connections(Purpose::Reading, options.readers),
+            writers: connections(Purpose::Writing, options.writers),
+        })
+    }
+}
+
+fn opts(url: &str, options: &MysqlOptions) -> Result<Opts, OpenError> {
+    let opts = Opts::from_url(url).map_err(|error| OpenError::Address(Some(Box::new(error))))?;
+    if opts.db_name().is_none_or(str::is_empty) {
+        return Err(OpenError::Address(None));
+    }
+    let ssl = match (opts.ssl_opts(), &options.tls_ca) {
+        (given, None) => given.cloned(),
+        (given, Some(file)) => {
+            let given = given.cloned().unwrap_or_else(SslOpts::default);
+            Some(given.with_root_certs(vec![file.clone().into()]))
+        }
+    };
+    // One address is one server: a socket that the server happens to name may lead to another.
+    let opts = OptsBuilder::from_opts(opts).ssl_opts(ssl).prefer_socket(false).stmt_cache_size(256);
+    Ok(opts.into())
+}
+
+async fn connect(opts: &Opts, patience: Duration) -> Result<Conn, Failure> {
+    Ok(timeout(patience, Conn::new(opts.clone())).await.map_err(|_| Failure::Late)??)
+}
+
+async fn leave(conn: Conn) {
+    // What it was for is done; the server ends the session by itself when the farewell is lost.
+    let _ = conn.disconnect().await;
+}

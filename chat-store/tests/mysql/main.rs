@@ -1,0 +1,10 @@
+//! The shared store on a real MariaDB, which the tests start: the contract, and what can go wrong.
+//!
+//! They need `mariadbd` and `mariadb-install-db`, and run with the feature `server-tests`.
+
+mod conformance;
+mod contention;
+mod faults;
+mod fixture;
+mod schema;
+mod server;
