@@ -248,7 +248,9 @@ impl Crowd {
 
     fn start(self, folder: &Path, server: &Server, prepared: &Prepared) -> Result<Clients, Failure> {
         let people = folder.join("people");
-        prepare::save(&prepared.people, &people)?;
+        if !people.exists() {
+            prepare::save(&prepared.people, &people)?;
+        }
         let mut command = Command::new(std::env::current_exe()?);
         command.args(self.0).args(["--address", &server.address, "--people"]).arg(people);
         if let Some(group) = prepared.group {

@@ -31,7 +31,7 @@ use crate::store::{
     Append, Batch, Digest, Item, Once, Outcome, Placed, StandingChange, StoreError, StoreErrorKind, Write,
     WriterId,
 };
-use crate::{ConversationId, Entry, Error, ErrorKind};
+use crate::{Chunk, ConversationId, Entry, Error, ErrorKind};
 
 /// A send on its way: everything about it that does not change, and what it wants to do.
 pub(crate) struct SendWork {
@@ -241,9 +241,11 @@ impl Committer {
         self.queue.withdraw(now);
     }
 
-    /// Acknowledges, then releases what was committed to the gates and the bus.
+    /// Releases what was committed to the gates, acknowledges, and publishes. The gates come first,
+    /// so that a sender's connection finds the acknowledgement and the entry in one turn.
     fn settle(&mut self, batch: Batch, pending: Vec<Pending>, outcomes: Vec<Outcome>) {
         let mut entries: BTreeMap<ConversationId, Vec<Entry>> = BTreeMap::new();
+        let mut answers = Vec::with_capacity(pending.len());
         for ((item, mut one), outcome) in batch.items.into_iter().zip(pending).zip(outcomes) {
             match &outcome {
                 Outcome::Committed(placed) => {
@@ -262,24 +264,29 @@ impl Committer {
                 }
                 _ => {}
             }
+            answers.push((one, outcome));
+        }
+        let chunks: Vec<_> =
+            entries.into_iter().flat_map(|(conversation, entries)| cut(conversation, entries)).collect();
+        for chunk in &chunks {
+            self.inner.hub.offer(Arc::clone(chunk));
+        }
+        for (mut one, outcome) in answers {
             one.answer(Ok(outcome));
         }
-        for (conversation, entries) in entries {
-            for chunk in cut(conversation, entries) {
-                if let Some(hooks) = &self.inner.hooks {
-                    hooks.committed(&chunk);
-                }
-                self.publish(conversation, &chunk);
-                self.inner.hub.offer(chunk);
+        for chunk in &chunks {
+            self.publish(chunk);
+            if let Some(hooks) = &self.inner.hooks {
+                hooks.committed(chunk);
             }
         }
     }
 
-    fn publish(&self, conversation: ConversationId, chunk: &Arc<crate::Chunk>) {
+    fn publish(&self, chunk: &Arc<Chunk>) {
         if let Some(bus) = &self.inner.bus {
             let message =
                 Message { origin: self.inner.origin.clone(), payload: Payload::Chunk(Arc::clone(chunk)) };
-            for topic in topics(conversation) {
+            for topic in topics(chunk.conversation()) {
                 // A dropped message is found by the journal.
                 let _ = bus.publish(topic, message.clone());
             }
