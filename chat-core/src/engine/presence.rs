@@ -14,13 +14,48 @@ use crate::{Ephemeral, UserId};
 /// nobody sees a reconnection.
 pub(crate) struct Presence {
     debounce: Duration,
-    leaving: Mutex<BTreeMap<UserId, Leaving>>,
+    leaving: Mutex<Leaving>,
     wake: Notify,
 }
 
+/// Users by name and by when they are due, so that a storm of departures costs each of them the same.
+#[derive(Default)]
 struct Leaving {
+    users: BTreeMap<UserId, Departure>,
+    due: BTreeSet<(Instant, UserId)>,
+}
+
+struct Departure {
     due: Instant,
     contacts: BTreeSet<UserId>,
+}
+
+impl Leaving {
+    fn insert(&mut self, user: UserId, departure: Departure) {
+        self.remove(user);
+        self.due.insert((departure.due, user));
+        self.users.insert(user, departure);
+    }
+
+    fn remove(&mut self, user: UserId) -> Option<Departure> {
+        let departure = self.users.remove(&user)?;
+        self.due.remove(&(departure.due, user));
+        Some(departure)
+    }
+
+    /// Takes those who are due by now.
+    fn take_due(&mut self, now: Instant) -> Vec<(UserId, Departure)> {
+        let mut gone = Vec::new();
+        while let Some((due, user)) = self.due.first().copied().filter(|(due, _)| *due <= now) {
+            self.due.remove(&(due, user));
+            gone.extend(self.users.remove(&user).map(|departure| (user, departure)));
+        }
+        gone
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.due.first().map(|(due, _)| *due)
+    }
 }
 
 impl Presence {
@@ -28,7 +63,7 @@ impl Presence {
         Self { debounce, leaving: Mutex::default(), wake: Notify::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<UserId, Leaving>> {
+    fn lock(&self) -> MutexGuard<'_, Leaving> {
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -36,12 +71,12 @@ impl Presence {
 impl Inner {
     /// Whether contacts see this user as online.
     pub(crate) fn seen_online(&self, user: UserId) -> bool {
-        self.hub.is_online(user) || self.presence.lock().contains_key(&user)
+        self.hub.is_online(user) || self.presence.lock().users.contains_key(&user)
     }
 
     /// A user's first session has begun, and its contacts are known.
     pub(crate) fn came_online(&self, user: UserId) {
-        if self.presence.lock().remove(&user).is_none() {
+        if self.presence.lock().remove(user).is_none() {
             self.tell_contacts(user, &self.hub.contacts(user), true);
         }
     }
@@ -52,8 +87,13 @@ impl Inner {
             Lasting::Yes => Instant::now(),
             Lasting::Unknown => Instant::now() + self.presence.debounce,
         };
-        self.presence.lock().insert(user, Leaving { due, contacts });
-        self.presence.wake.notify_one();
+        let mut leaving = self.presence.lock();
+        leaving.insert(user, Departure { due, contacts });
+        let is_next = leaving.next_due() == Some(due);
+        drop(leaving);
+        if is_next {
+            self.presence.wake.notify_one();
+        }
     }
 
     fn tell_contacts(&self, user: UserId, contacts: &BTreeSet<UserId>, online: bool) {
@@ -81,12 +121,11 @@ pub(super) async fn run(inner: Arc<Inner>) {
         let now = Instant::now();
         let (gone, next) = {
             let mut leaving = inner.presence.lock();
-            let gone: Vec<_> = leaving.extract_if(.., |_, one| one.due <= now).collect();
-            (gone, leaving.values().map(|one| one.due).min())
+            (leaving.take_due(now), leaving.next_due())
         };
-        for (user, leaving) in gone {
+        for (user, departure) in gone {
             if !inner.hub.is_online(user) {
-                inner.tell_contacts(user, &leaving.contacts, false);
+                inner.tell_contacts(user, &departure.contacts, false);
             }
         }
         let wake = inner.presence.wake.notified();
