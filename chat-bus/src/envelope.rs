@@ -12,6 +12,7 @@
 //!   bytes conversation = 4;      // of a chunk: the canonical key, and
 //!   repeated bytes entry = 5;    // canonical entries
 //!   Ephemeral ephemeral = 6;     // in place of a chunk
+//!   NodePresence presence = 7;   // in place of both
 //! }
 //! message Ephemeral {
 //!   uint64 kind = 1;             // 1 presence, 2 typing, 3 read, 4 delivered
@@ -20,7 +21,19 @@
 //!   uint64 online = 4;
 //!   uint64 seq = 5;
 //! }
+//! message NodePresence {
+//!   uint64 kind = 1;             // 1 beat, 2 changed, 3 all, 4 ask, 5 leaving
+//!   uint64 number = 2;           // the version
+//!   bytes online = 3;            // user ids of 8 bytes each, big-endian
+//!   bytes offline = 4;
+//!   uint64 part = 5;
+//!   uint64 parts = 6;
+//!   bytes node = 7;              // whom an ask is for; without it, all
+//!   uint64 boot = 8;
+//! }
 //! ```
+
+mod nodes;
 
 use std::sync::Arc;
 
@@ -68,6 +81,11 @@ pub(crate) fn seal(message: &Message) -> Option<Bytes> {
             put_ephemeral(&mut inner, ephemeral)?;
             put_present(&mut out, 6, &inner);
         }
+        Payload::Presence(presence) => {
+            let mut inner = BytesMut::new();
+            nodes::put(&mut inner, presence)?;
+            put_present(&mut out, 7, &inner);
+        }
         _ => return None,
     }
     Some(out.freeze())
@@ -79,7 +97,7 @@ pub(crate) fn seal(message: &Message) -> Option<Bytes> {
 /// Bytes that no version writes.
 pub(crate) fn open(mut input: Bytes) -> Result<Opened, Malformed> {
     let (mut version, mut node, mut boot) = (0, Bytes::new(), 0);
-    let (mut conversation, mut entries, mut ephemeral) = (None, Vec::new(), None);
+    let (mut conversation, mut entries, mut ephemeral, mut presence) = (None, Vec::new(), None, None);
     while let Some((tag, value)) = take_field(&mut input)? {
         match tag {
             1 => version = value.uint()?,
@@ -88,6 +106,7 @@ pub(crate) fn open(mut input: Bytes) -> Result<Opened, Malformed> {
             4 => conversation = Some(conversation_of(&value.bytes()?)?),
             5 => entries.push(value.bytes()?),
             6 => ephemeral = Some(value.bytes()?),
+            7 => presence = Some(value.bytes()?),
             _ => {}
         }
         // Written first: what follows may mean something else in a later version.
@@ -98,17 +117,21 @@ pub(crate) fn open(mut input: Bytes) -> Result<Opened, Malformed> {
     if version == 0 {
         return Err(Malformed("envelope without version"));
     }
-    let payload = match (conversation, ephemeral) {
-        (Some(conversation), _) => {
+    let payload = match (conversation, ephemeral, presence) {
+        (Some(conversation), _, _) => {
             let entries: Vec<_> = entries.into_iter().map(Entry::decode).collect::<Result<_, _>>()?;
             let chunk = Chunk::new(conversation, entries).ok_or(Malformed("chunk with holes"))?;
             Payload::Chunk(Arc::new(chunk))
         }
-        (None, Some(bytes)) => match take_ephemeral(bytes)? {
+        (None, Some(bytes), _) => match take_ephemeral(bytes)? {
             Some(ephemeral) => Payload::Ephemeral(ephemeral),
             None => return Ok(Opened::Newer),
         },
-        (None, None) => return Ok(Opened::Newer),
+        (None, None, Some(bytes)) => match nodes::take(bytes)? {
+            Some(presence) => Payload::Presence(presence),
+            None => return Ok(Opened::Newer),
+        },
+        (None, None, None) => return Ok(Opened::Newer),
     };
     let node = std::str::from_utf8(&node).map_err(|_| Malformed("node"))?.into();
     Ok(Opened::Message(Message { origin: Origin { node, boot: BootId(boot) }, payload }))

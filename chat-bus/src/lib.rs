@@ -9,4 +9,4 @@ mod envelope;
 mod redis;
 
 #[cfg(feature = "redis")]
-pub use redis::{BusState, ConnectError, Counts, RedisBus, RedisBusOptions};
+pub use redis::{ConnectError, RedisBus, RedisBusOptions};

@@ -24,12 +24,10 @@ mod topics;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chat_core::bus::{Bus, BusEvent, BusUnavailable, Message, Published, Topic};
+use chat_core::bus::{Bus, BusCounts, BusEvent, BusState, BusUnavailable, Message, Published, Topic};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-pub use self::counts::Counts;
-pub use self::health::BusState;
 pub use self::options::{ConnectError, RedisBusOptions};
 
 use self::counts::Counters;
@@ -67,7 +65,7 @@ struct Shared {
 }
 
 impl RedisBus {
-    /// An endpoint that begins to connect. Whether it has is told by [`RedisBus::state`].
+    /// An endpoint that begins to connect. Whether it has is told by [`Bus::state`].
     ///
     /// # Errors
     /// Settings that cannot be meant. A Redis that is away is no error.
@@ -91,19 +89,9 @@ impl RedisBus {
         Ok(Self { shared, keeper })
     }
 
-    /// Whether messages get through.
-    pub fn state(&self) -> BusState {
-        self.shared.health.state()
-    }
-
-    /// Tells each change of [`RedisBus::state`].
+    /// Tells each change of [`Bus::state`].
     pub fn watch(&self) -> watch::Receiver<BusState> {
         self.shared.health.watch()
-    }
-
-    /// What became of messages since the start.
-    pub fn counts(&self) -> Counts {
-        self.shared.counters.counts()
     }
 }
 
@@ -133,6 +121,14 @@ impl Bus for RedisBus {
 
     async fn receive(&self) -> Option<BusEvent> {
         Some(self.shared.inbox.receive().await)
+    }
+
+    fn state(&self) -> BusState {
+        self.shared.health.state()
+    }
+
+    fn counts(&self) -> BusCounts {
+        self.shared.counters.counts()
     }
 }
 

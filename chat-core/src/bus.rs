@@ -10,9 +10,12 @@
 //! - **loss is said when it is known**: an endpoint that fell behind, or whose connection was away,
 //!   receives [`BusEvent::Lagged`] before anything published later.
 //! - **publishing never waits**: a message is taken or dropped.
-//! - **own messages come back or not**: an endpoint may receive what it published; receivers
-//!   recognise their own by its [`Origin`].
+//! - **own messages come back**: an endpoint receives what it published to a topic that it is
+//!   subscribed to, as every other; receivers recognise their own by its [`Origin`]. That one came
+//!   back proves the path.
 //! - a topic that was unsubscribed may still deliver what was under way.
+
+mod nodes;
 
 use std::sync::Arc;
 
@@ -20,6 +23,8 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::{BootId, Chunk, Ephemeral, GroupId, UserId};
+
+pub use nodes::{NodePresence, NodeSaid};
 
 /// An endpoint of a bus: what one node holds of it.
 #[async_trait]
@@ -42,11 +47,60 @@ pub trait Bus: Send + Sync + 'static {
     /// # Cancel safety
     /// A dropped future loses nothing.
     async fn receive(&self) -> Option<BusEvent>;
+
+    /// Whether messages get through at present.
+    fn state(&self) -> BusState {
+        BusState::Healthy
+    }
+
+    /// What became of messages since the start.
+    fn counts(&self) -> BusCounts {
+        BusCounts::default()
+    }
+
+    /// Delivers what was taken, as far as a second suffices, and closes the endpoint: it takes nothing
+    /// more, and [`Bus::receive`] answers `None`.
+    async fn close(&self) {}
+}
+
+/// Whether a bus carries messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BusState {
+    /// No message has come back since the start: the node is not ready.
+    Unproven,
+    /// Messages sent to itself come back, and all topics are subscribed.
+    Healthy,
+    /// They did once, and do not now: what other nodes write comes by the journal alone.
+    Degraded,
+}
+
+/// What became of an endpoint's messages since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BusCounts {
+    /// Taken for publishing.
+    pub taken: u64,
+    /// Dropped instead: too much waited, or the bus was away.
+    pub dropped: u64,
+    /// Taken, and lost on the way.
+    pub failed: u64,
+    /// Received.
+    pub received: u64,
+    /// Received and passed over: of a newer version.
+    pub newer: u64,
+    /// Received and passed over: no message at all.
+    pub malformed: u64,
+    /// Times that arriving messages were too many to be taken in.
+    pub overrun: u64,
+    /// Times that all subscriptions were made again.
+    pub resubscribed: u64,
 }
 
 /// What messages are published to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Topic {
+    /// What nodes tell each other; every node subscribes to it.
+    Nodes,
     /// A user's direct conversations and inbox, and what concerns the user's sessions.
     User(UserId),
     /// A group.
@@ -79,6 +133,8 @@ pub enum Payload {
     Chunk(Arc<Chunk>),
     /// What is true now and stored nowhere.
     Ephemeral(Ephemeral),
+    /// Who is online on a node.
+    Presence(NodePresence),
 }
 
 /// What became of a message.

@@ -26,6 +26,7 @@ impl Channels {
     pub(super) fn of(&self, topic: Topic) -> String {
         let prefix = &self.prefix;
         match topic {
+            Topic::Nodes => format!("{prefix}n"),
             Topic::User(user) => format!("{prefix}u:{user}"),
             Topic::Group(group) => format!("{prefix}g:{group}"),
         }

@@ -2,27 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What became of messages since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counts {
-    /// Taken for publishing.
-    pub taken: u64,
-    /// Dropped instead: too much waited, or the bus was away.
-    pub dropped: u64,
-    /// Taken, and lost on the way to Redis.
-    pub failed: u64,
-    /// Received.
-    pub received: u64,
-    /// Received and passed over: of a newer version.
-    pub newer: u64,
-    /// Received and passed over: no message at all.
-    pub malformed: u64,
-    /// Times that arriving messages were too many to be taken in.
-    pub overrun: u64,
-    /// Times that all subscriptions were made again.
-    pub resubscribed: u64,
-}
+use chat_core::bus::BusCounts;
 
 #[derive(Debug, Default)]
 pub(super) struct Counters {
@@ -40,17 +20,17 @@ pub(super) struct Counters {
 pub(super) struct Counter(AtomicU64);
 
 impl Counters {
-    pub(super) fn counts(&self) -> Counts {
-        Counts {
-            taken: self.taken.read(),
-            dropped: self.dropped.read(),
-            failed: self.failed.read(),
-            received: self.received.read(),
-            newer: self.newer.read(),
-            malformed: self.malformed.read(),
-            overrun: self.overrun.read(),
-            resubscribed: self.resubscribed.read(),
-        }
+    pub(super) fn counts(&self) -> BusCounts {
+        let mut counts = BusCounts::default();
+        counts.taken = self.taken.read();
+        counts.dropped = self.dropped.read();
+        counts.failed = self.failed.read();
+        counts.received = self.received.read();
+        counts.newer = self.newer.read();
+        counts.malformed = self.malformed.read();
+        counts.overrun = self.overrun.read();
+        counts.resubscribed = self.resubscribed.read();
+        counts
     }
 }
 

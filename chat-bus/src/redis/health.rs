@@ -3,22 +3,12 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chat_core::bus::BusState;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// How many intervals may pass without a proof.
 const LAPSE_INTERVALS: u32 = 3;
-
-/// Whether the bus carries messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BusState {
-    /// No message has come back since the start: the node is not ready.
-    Unproven,
-    /// Messages sent to itself come back, and all topics are subscribed.
-    Healthy,
-    /// They did once, and do not now: what other nodes write comes by the journal alone.
-    Degraded,
-}
 
 #[derive(Debug)]
 pub(super) struct Health {

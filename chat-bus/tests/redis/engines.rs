@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use chat_bus::{BusState, RedisBus};
+use chat_bus::RedisBus;
+use chat_core::bus::BusState;
 use chat_core::memory::MemoryStore;
 use chat_core::store::Store;
 use chat_core::{

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use chat_bus::{BusState, RedisBus, RedisBusOptions};
-use chat_core::bus::{Bus, BusEvent, Message, Origin, Payload, Topic};
+use chat_bus::{RedisBus, RedisBusOptions};
+use chat_core::bus::{Bus, BusEvent, BusState, Message, Origin, Payload, Topic};
 use chat_core::{BootId, ConversationId, Ephemeral, UserId};
 use tokio::time::timeout;
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chat_bus::{BusState, RedisBus};
-use chat_core::bus::{Bus, BusUnavailable, Published};
+use chat_bus::RedisBus;
+use chat_core::bus::{Bus, BusState, BusUnavailable, Published};
 use tokio::time::{Instant, timeout};
 
 use crate::fixture::{Heard, PATIENCE, healthy, hear, namespace, numbered, options, reaches, settle, topic};

@@ -19,6 +19,7 @@ pub(super) async fn receive(inner: Arc<Inner>, bus: Arc<dyn Bus>) {
             BusEvent::Message(message) => match message.payload {
                 Payload::Chunk(chunk) => inner.hub.offer(chunk),
                 Payload::Ephemeral(ephemeral) => inner.tell_here(ephemeral, None),
+                Payload::Presence(_) => {}
             },
             BusEvent::Lagged => inner.journal_wake.notify_one(),
         }
