@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chat_server::Sources;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
-/// A chat server on an embedded store. It needs no configuration.
+/// A chat server. It needs no configuration: then its store is embedded. With --store, --bus and
+/// --node it is one node of a cluster.
 ///
 /// When it accepts connections it prints one line, `ready tcp=ADDRESS`, on standard output; its log
 /// goes to standard error. SIGTERM or Ctrl-C stops it in order, a second one at once.
@@ -28,13 +29,38 @@ pub(crate) struct Arguments {
     /// The folder of the store, made when it is absent [default: ./chat-data].
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
+    /// A database that nodes share, mysql://user:password@host:3306/name, in place of the embedded
+    /// store.
+    #[arg(long, value_name = "ADDRESS")]
+    store: Option<String>,
+    /// What carries events between nodes: redis://host:6379, or redis-cluster://host:6379; rediss and
+    /// rediss-cluster over TLS.
+    #[arg(long, value_name = "ADDRESS")]
+    bus: Option<String>,
+    /// This node's name, which no other node of the cluster has.
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    #[command(subcommand)]
+    pub(crate) task: Option<Task>,
+}
+
+/// What is to be done in place of serving.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Brings the tables of the database up to this version, or makes them. Servers do the same when
+    /// they start.
+    Migrate {
+        /// Changes nothing and says whether there is something to do: exit code 0 for no, 3 for yes.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 impl Arguments {
     /// Where the settings come from: these, the file that they name, the environment.
     pub(crate) fn sources(self) -> Sources {
-        let Self { config, listen, data } = self;
-        Sources { file: config, environment: std::env::vars_os().collect(), listen, data }
+        let Self { config, listen, data, store, bus, node, task: _ } = self;
+        Sources { file: config, environment: std::env::vars_os().collect(), listen, data, store, bus, node }
     }
 }
 

@@ -15,14 +15,17 @@
 //! ```
 
 mod accept;
+mod backend;
+mod migration;
 mod open_files;
 mod server;
 mod settings;
 mod telemetry;
 
-pub use server::{RunningServer, Server, StartError, Stopped};
+pub use migration::{Migration, MigrationError, migrate, migration};
+pub use server::{RunningServer, Server, StartError, Stopped, in_full};
 pub use settings::{
-    Accounts, Asking, Commits, Connections, Contacts, Devices, Gates, Groups, LogFormat, Messages, Presence,
-    Rates, Sessions, Settings, SettingsError, Sources, Writing,
+    Accounts, Asking, Commits, Connections, Contacts, Devices, Gates, Groups, LogFormat, Messages, Mysql,
+    Presence, Rates, Redis, Sessions, Settings, SettingsError, Sources, Writing,
 };
 pub use telemetry::log_to_stderr;

@@ -7,22 +7,26 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use chat_server::{Server, Settings, Stopped};
+use chat_server::{Migration, Server, Settings, Stopped, in_full};
 use clap::Parser;
 
-use arguments::Arguments;
+use arguments::{Arguments, Task};
 use signals::Signals;
 
 /// It could not start.
 const CANNOT_START: u8 = 1;
 /// Its settings or arguments are wrong.
 const USAGE: u8 = 2;
+/// There is something to migrate.
+const TO_MIGRATE: u8 = 3;
 
 /// How long threads that sit in a system call may hold up the exit.
 const LAST_PATIENCE: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
-    let settings = match Settings::load(&Arguments::parse().sources()) {
+    let arguments = Arguments::parse();
+    let task = arguments.task;
+    let settings = match Settings::load(&arguments.sources()) {
         Ok(settings) => settings,
         Err(error) => return fail(USAGE, &error),
     };
@@ -31,7 +35,11 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(CANNOT_START, &error),
     };
-    let code = runtime.block_on(run(settings));
+    let code = match task {
+        None => runtime.block_on(run(settings)),
+        Some(Task::Migrate { check: false }) => runtime.block_on(migrate(&settings)),
+        Some(Task::Migrate { check: true }) => runtime.block_on(check(&settings)),
+    };
     runtime.shutdown_timeout(LAST_PATIENCE);
     code
 }
@@ -44,7 +52,7 @@ async fn run(settings: Settings) -> ExitCode {
     };
     let server = match Server::start(settings).await {
         Ok(server) => server,
-        Err(error) => return fail(CANNOT_START, &error.in_full()),
+        Err(error) => return fail(CANNOT_START, &in_full(&error)),
     };
     let ready = format!("ready tcp={}\n", server.local_addr());
     let mut stdout = std::io::stdout();
@@ -62,6 +70,34 @@ async fn run(settings: Settings) -> ExitCode {
             tracing::warn!("stopped at once by a second signal");
             ExitCode::from(CANNOT_START)
         }
+    }
+}
+
+async fn migrate(settings: &Settings) -> ExitCode {
+    match chat_server::migrate(settings).await {
+        Ok(()) => say("migrated\n"),
+        Err(error) => fail(CANNOT_START, &in_full(&error)),
+    }
+}
+
+async fn check(settings: &Settings) -> ExitCode {
+    let (words, code) = match chat_server::migration(settings).await {
+        Ok(Migration::Current) => return say("current\n"),
+        Ok(Migration::Empty) => ("empty: nothing was migrated yet\n".to_owned(), TO_MIGRATE),
+        Ok(Migration::Older { found, expected }) => {
+            (format!("older: found schema {found}, expected {expected}\n"), TO_MIGRATE)
+        }
+        Err(error) => return fail(CANNOT_START, &in_full(&error)),
+    };
+    say(&words);
+    ExitCode::from(code)
+}
+
+fn say(words: &str) -> ExitCode {
+    let mut stdout = std::io::stdout();
+    match stdout.write_all(words.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(CANNOT_START, &error),
     }
 }
 

@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use chat_core::Engine;
-use chat_store::sqlite::{OpenError, SqliteOptions, SqliteStore};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -15,6 +14,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, timeout_at};
 
 use crate::accept::Acceptor;
+use crate::backend::{self, AbortOnDrop, OpenStore};
 use crate::open_files;
 use crate::settings::Settings;
 
@@ -22,9 +22,13 @@ use crate::settings::Settings;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The store cannot be opened: another server uses the folder, or it is not ours.
+    /// The store cannot be opened: another server uses the folder, the database is away, it is not
+    /// ours, or a newer version made it.
     #[error("cannot open the store")]
-    Store(#[source] OpenError),
+    Store(#[source] Box<dyn Error + Send + Sync>),
+    /// The bus cannot be made from its settings. One that is away is no error.
+    #[error("cannot make the bus")]
+    Bus(#[source] Box<dyn Error + Send + Sync>),
     /// The engine cannot start over the store.
     #[error("cannot start the engine")]
     Engine(#[source] chat_core::StartError),
@@ -41,17 +45,15 @@ pub enum StartError {
     Interrupted(#[source] JoinError),
 }
 
-impl StartError {
-    /// The whole story in one line, causes included.
-    pub fn in_full(&self) -> String {
-        let mut line = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            line += &format!(": {error}");
-            cause = error.source();
-        }
-        line
+/// The whole story of an error in one line, causes included.
+pub fn in_full(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line += &format!(": {error}");
+        cause = error.source();
     }
+    line
 }
 
 /// How a server stopped.
@@ -73,13 +75,12 @@ impl Server {
     /// # Errors
     /// [`StartError`] says what is in the way.
     pub async fn start(settings: Settings) -> Result<RunningServer, StartError> {
-        let folder = settings.data.clone();
-        // Opening blocks, after a crash for as long as the recovery takes.
-        let opened =
-            tokio::task::spawn_blocking(move || SqliteStore::open(&folder, &SqliteOptions::default()));
-        let store = opened.await.map_err(StartError::Interrupted)?.map_err(StartError::Store)?;
-        let engine =
-            Engine::builder(store).config(settings.engine()).start().await.map_err(StartError::Engine)?;
+        let OpenStore { store, pruning } = backend::open_store(&settings).await?;
+        let mut builder = Engine::builder_shared(store).config(settings.engine());
+        if let Some(bus) = backend::open_bus(&settings)? {
+            builder = builder.bus(bus);
+        }
+        let engine = builder.start().await.map_err(StartError::Engine)?;
         let (listener, address) = match listen(settings.listen).await {
             Ok(listening) => listening,
             Err(source) => {
@@ -97,8 +98,9 @@ impl Server {
         let max = open_files::connections_within(settings.connections.max);
         let acceptor = Acceptor::new(listener, engine.clone(), settings.connection(), max, stopping);
         let accepting = tokio::spawn(acceptor.run());
-        tracing::info!(%address, data = %settings.data.display(), "accepting connections");
-        Ok(RunningServer { address, engine, stop, accepting, deadline: settings.stop_deadline() })
+        tracing::info!(%address, node = settings.node, "accepting connections");
+        let deadline = settings.stop_deadline();
+        Ok(RunningServer { address, engine, stop, accepting, deadline, _pruning: pruning })
     }
 }
 
@@ -116,6 +118,7 @@ pub struct RunningServer {
     stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
     deadline: Duration,
+    _pruning: Option<AbortOnDrop>,
 }
 
 impl RunningServer {

@@ -5,6 +5,7 @@
 //! environment (`CHAT_` and the key in capitals with `_` for `.`, so `connections.max` is
 //! `CHAT_CONNECTIONS_MAX`), the command line.
 
+mod backends;
 mod check;
 mod connections;
 mod engine;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use backends::StoreAt;
 pub use error::SettingsError;
 pub use source::Sources;
 
@@ -28,6 +30,13 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The folder of the embedded store, made when it is absent. Default `./chat-data`.
     pub data: PathBuf,
+    /// The store: `sqlite`, the embedded one in the folder `data`, or the address of a database that
+    /// nodes share, `mysql://user:password@host:3306/name`. Default `sqlite`.
+    pub store: String,
+    /// The bus between nodes that share a store: `none`, or the address of Redis,
+    /// `redis://host:6379` for one server, `redis-cluster://host:6379` for a cluster, `rediss://` and
+    /// `rediss-cluster://` over TLS. Default `none`.
+    pub bus: String,
     /// This node's name, unique in a cluster. Default `node`.
     pub node: String,
     /// What is logged, in the directives of tracing's `EnvFilter` (`info`, `warn,chat_core=debug`).
@@ -58,6 +67,10 @@ pub struct Settings {
     pub gates: Gates,
     /// How presence is told.
     pub presence: Presence,
+    /// How the shared store is used.
+    pub mysql: Mysql,
+    /// How the bus is used.
+    pub redis: Redis,
 }
 
 impl Default for Settings {
@@ -65,6 +78,8 @@ impl Default for Settings {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 6060)),
             data: PathBuf::from("./chat-data"),
+            store: "sqlite".into(),
+            bus: "none".into(),
             node: "node".into(),
             log: "info".into(),
             log_format: LogFormat::Text,
@@ -79,6 +94,8 @@ impl Default for Settings {
             commits: Commits::default(),
             gates: Gates::default(),
             presence: Presence::default(),
+            mysql: Mysql::default(),
+            redis: Redis::default(),
         }
     }
 }
@@ -274,6 +291,44 @@ pub struct Presence {
     /// How long a user stays online after the last session, so that a reconnection is not seen.
     /// Default 2 s.
     pub debounce_ms: u64,
+}
+
+/// Settings of the store on MySQL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Mysql {
+    /// The most connections that read. Default 8.
+    pub readers: usize,
+    /// The connections that write, each one transaction at a time. Default 4.
+    pub writers: usize,
+    /// How long a call may take, the wait for a connection included. Default 5 s.
+    pub deadline_ms: u64,
+    /// A file with the certificates, in PEM, that the server's own is checked against; with it,
+    /// connections use TLS. Empty for what the address says and the usual authorities. Default empty.
+    pub tls_ca: PathBuf,
+    /// Rows of the journal are deleted after this time: other nodes, and whoever else follows it, must
+    /// have read them by then. Default 24 hours.
+    pub journal_hours: u64,
+}
+
+/// Settings of the bus on Redis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Redis {
+    /// What the names of all channels begin with: 1 to 64 letters, digits and `-_.:`. Nodes of one
+    /// installation have the same. Default `chat`.
+    pub namespace: String,
+    /// How long Redis may take to answer. Default 2 s.
+    pub command_timeout_ms: u64,
+    /// How often the path is proven; three times without a proof, and it counts as degraded.
+    /// Default 1 s.
+    pub proof_interval_ms: u64,
+    /// The most bytes that wait to be published. Default 16 MiB.
+    pub outgoing_bytes: usize,
+    /// The most bytes that wait to be received. Default 64 MiB.
+    pub incoming_bytes: usize,
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use chat_core::EngineConfig;
 use tracing_subscriber::EnvFilter;
 
+use super::backends::{BUS_SCHEMES, EMBEDDED, NO_BUS, STORE_SCHEMES};
 use super::{Settings, SettingsError};
 
 /// The longest body: with a page of entries around it, it fits the longest frame of the protocol.
@@ -31,6 +32,26 @@ impl Settings {
         }
         if self.node.is_empty() {
             return Err(refused("node", "\"\"".into(), "a name".into()));
+        }
+        if self.store != EMBEDDED && !begins_with(&self.store, &STORE_SCHEMES) {
+            let expected = format!("\"{EMBEDDED}\", or mysql://user:password@host:3306/name");
+            return Err(refused("store", scheme_of(&self.store), expected));
+        }
+        if self.bus != NO_BUS {
+            if !begins_with(&self.bus, &BUS_SCHEMES) {
+                let expected =
+                    format!("\"{NO_BUS}\", or an address that begins with {}", BUS_SCHEMES.join(", "));
+                return Err(refused("bus", scheme_of(&self.bus), expected));
+            }
+            if self.store == EMBEDDED {
+                let expected =
+                    format!("\"{NO_BUS}\" with the embedded store, which one server has for itself");
+                return Err(refused("bus", scheme_of(&self.bus), expected));
+            }
+            if self.node == Settings::default().node {
+                let expected = "a name that no other node of the cluster has, such as --node node1";
+                return Err(refused("node", format!("\"{}\"", self.node), expected.into()));
+            }
         }
         let body = self.messages.body_limit_bytes;
         if body > LONGEST_BODY_BYTES {
@@ -73,6 +94,26 @@ impl Settings {
             ("commits.deadline_ms", self.commits.deadline_ms),
             ("commits.journal_interval_ms", self.commits.journal_interval_ms),
             ("gates.queue_bytes", self.gates.queue_bytes as u64),
+            ("mysql.readers", self.mysql.readers as u64),
+            ("mysql.writers", self.mysql.writers as u64),
+            ("mysql.deadline_ms", self.mysql.deadline_ms),
+            ("mysql.journal_hours", self.mysql.journal_hours),
+            ("redis.command_timeout_ms", self.redis.command_timeout_ms),
+            ("redis.proof_interval_ms", self.redis.proof_interval_ms),
+            ("redis.outgoing_bytes", self.redis.outgoing_bytes as u64),
+            ("redis.incoming_bytes", self.redis.incoming_bytes as u64),
         ]
+    }
+}
+
+fn begins_with(address: &str, schemes: &[&str]) -> bool {
+    schemes.iter().any(|scheme| address.starts_with(scheme))
+}
+
+/// What may be shown of an address: passwords stand behind its scheme.
+fn scheme_of(address: &str) -> String {
+    match address.split_once("://") {
+        Some((scheme, _)) => format!("an address that begins with \"{scheme}://\""),
+        None => "no address".into(),
     }
 }

@@ -25,6 +25,12 @@ pub struct Sources {
     pub listen: Option<SocketAddr>,
     /// The flag `--data`.
     pub data: Option<PathBuf>,
+    /// The flag `--store`.
+    pub store: Option<String>,
+    /// The flag `--bus`.
+    pub bus: Option<String>,
+    /// The flag `--node`.
+    pub node: Option<String>,
 }
 
 impl Settings {
@@ -46,6 +52,11 @@ impl Settings {
         }
         if let Some(data) = &sources.data {
             figment = figment.merge(Given::flag("--data", "data", data.to_string_lossy()));
+        }
+        for (key, value) in [("store", &sources.store), ("bus", &sources.bus), ("node", &sources.node)] {
+            if let Some(value) = value {
+                figment = figment.merge(Given::flag(&format!("--{key}"), key, value));
+            }
         }
         let origin = |key: &str| figment.find_metadata(key).map_or("defaults".into(), origin);
         let raw = |key: &str| figment.find_value(key).map_or("absent".into(), |value| shown(&value));

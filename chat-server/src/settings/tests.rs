@@ -80,7 +80,7 @@ fn flags_beat_the_environment_and_the_environment_the_file() {
             ("PATH".into(), "/bin".into()),
         ],
         listen: Some("127.0.0.1:3".parse().expect("an address")),
-        data: None,
+        ..Sources::default()
     };
     let settings = Settings::load(&sources).expect("loads");
     assert_eq!(settings.listen.port(), 3);
@@ -105,6 +105,13 @@ fn a_wrong_value_is_refused_with_key_found_expected_and_origin() {
     for (text, parts) in [
         ("listen = 'here'", &["`listen`", "\"here\"", "127.0.0.1:6060"][..]),
         ("listen = 6060", &["`listen`", "6060"]),
+        ("store = 'postgres://u:secret@h/d'", &["`store`", "\"postgres://\"", "mysql://"]),
+        ("bus = 'localhost'", &["`bus`", "no address", "redis-cluster://"]),
+        ("bus = 'redis://localhost'", &["`bus`", "embedded store"]),
+        (
+            "store = 'mysql://h/d'\nbus = 'redis://localhost'\nnode = 'node'",
+            &["`node`", "\"node\"", "--node"],
+        ),
         ("[connections]\nmax = 'many'", &["`connections.max`", "\"many\"", "whole number"]),
         ("[connections]\nmax = -1", &["`connections.max`", "-1", "not negative"]),
         ("[connections]\nmax = 0", &["`connections.max`", "is 0", "at least 1"]),
@@ -130,4 +137,12 @@ fn a_missing_file_is_an_error_that_names_it() {
     let sources = Sources { file: Some("no/such/file.toml".into()), ..Sources::default() };
     let error = Settings::load(&sources).expect_err("refused").to_string();
     assert!(error.contains("no/such/file.toml"), "{error}");
+}
+
+#[test]
+fn what_is_said_of_a_wrong_address_keeps_its_password() {
+    for text in ["store = 'postgres://u:secret@h/d'", "bus = 'amqp://u:secret@h'"] {
+        let error = load_file(text).expect_err("refused");
+        assert!(!error.contains("secret"), "{error}");
+    }
 }
