@@ -7,7 +7,18 @@ use chat_proto::message::{CloseCode, LoggedIn, Push, Reply, Request, ServerFrame
 use crate::clients;
 use crate::connection::Connection;
 use crate::requests::{befriend, direct, hello, login, register, said, text};
-use crate::server::{Installation, in_time};
+use crate::server::{Installation, Kind, in_time};
+
+stories! {
+    everywhere: [
+        fault_11_of_two_log_ins_at_the_same_moment_one_is_admitted,
+        fault_11_of_two_known_devices_at_the_same_moment_one_is_admitted,
+        fault_12_a_second_log_in_on_a_connection_is_refused_and_its_end_leaves_nobody_online,
+        fault_16_after_a_kill_nobody_is_online_and_everybody_can_log_in,
+        fault_16_a_stop_under_load_ends_in_order_and_frees_everybody,
+        fault_17_an_idle_client_is_kept_and_a_silent_one_is_not,
+    ];
+}
 
 const REFUSING: (&str, &str) = ("CHAT_ACCOUNTS_DEVICES", "refuse_while_online");
 const AT_ONCE: (&str, &str) = ("CHAT_PRESENCE_DEBOUNCE_MS", "0");
@@ -23,9 +34,8 @@ fn exactly_one(answers: [Result<LoggedIn, Error>; 2]) -> LoggedIn {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_11_of_two_log_ins_at_the_same_moment_one_is_admitted() {
-    let installation = Installation::with(&[REFUSING]);
+async fn fault_11_of_two_log_ins_at_the_same_moment_one_is_admitted(kind: Kind) {
+    let installation = Installation::with(kind, &[REFUSING]).await;
     let server = installation.start();
     for round in 0..25 {
         let name = format!("user{round}");
@@ -46,9 +56,8 @@ async fn fault_11_of_two_log_ins_at_the_same_moment_one_is_admitted() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_11_of_two_known_devices_at_the_same_moment_one_is_admitted() {
-    let installation = Installation::with(&[REFUSING]);
+async fn fault_11_of_two_known_devices_at_the_same_moment_one_is_admitted(kind: Kind) {
+    let installation = Installation::with(kind, &[REFUSING]).await;
     let server = installation.start();
     let (first, ada_in) = Connection::join(&server.address, "ada").await;
     first.leave().await;
@@ -92,9 +101,8 @@ async fn is_online(connection: &mut Connection, user: UserId) -> bool {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_12_a_second_log_in_on_a_connection_is_refused_and_its_end_leaves_nobody_online() {
-    let installation = Installation::with(&[AT_ONCE, FRIENDS]);
+async fn fault_12_a_second_log_in_on_a_connection_is_refused_and_its_end_leaves_nobody_online(kind: Kind) {
+    let installation = Installation::with(kind, &[AT_ONCE, FRIENDS]).await;
     let server = installation.start();
     let (mut ada, _) = Connection::join(&server.address, "ada").await;
     let (carol, carol_in) = Connection::join(&server.address, "carol").await;
@@ -114,9 +122,8 @@ async fn fault_12_a_second_log_in_on_a_connection_is_refused_and_its_end_leaves_
     assert!(!is_online(&mut ada, user).await);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_16_after_a_kill_nobody_is_online_and_everybody_can_log_in() {
-    let installation = Installation::with(&[AT_ONCE, FRIENDS, REFUSING]);
+async fn fault_16_after_a_kill_nobody_is_online_and_everybody_can_log_in(kind: Kind) {
+    let installation = Installation::with(kind, &[AT_ONCE, FRIENDS, REFUSING]).await;
     let server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let (mut bob, bob_in) = Connection::join(&server.address, "bob").await;
@@ -138,9 +145,8 @@ async fn fault_16_after_a_kill_nobody_is_online_and_everybody_can_log_in() {
     assert_eq!(said(log.last().expect("what was sent")), "to somebody offline");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_16_a_stop_under_load_ends_in_order_and_frees_everybody() {
-    let installation = Installation::with(&[REFUSING]);
+async fn fault_16_a_stop_under_load_ends_in_order_and_frees_everybody(kind: Kind) {
+    let installation = Installation::with(kind, &[REFUSING]).await;
     let mut server = installation.start();
     let mut users = Vec::new();
     for number in 0..10 {
@@ -170,7 +176,7 @@ async fn fault_16_a_stop_under_load_ends_in_order_and_frees_everybody() {
     }
     users[0].0.push().await;
     server.terminate();
-    assert_eq!(server.ended().await.code(), Some(0));
+    server.ended_in_order().await;
     let server = installation.start();
     for one in busy {
         let logged_in = in_time("a client's end", one).await.expect("no panic");
@@ -178,9 +184,8 @@ async fn fault_16_a_stop_under_load_ends_in_order_and_frees_everybody() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_17_an_idle_client_is_kept_and_a_silent_one_is_not() {
-    let installation = Installation::with(&[("CHAT_CONNECTIONS_PING_INTERVAL_MS", "1500")]);
+async fn fault_17_an_idle_client_is_kept_and_a_silent_one_is_not(kind: Kind) {
+    let installation = Installation::with(kind, &[("CHAT_CONNECTIONS_PING_INTERVAL_MS", "1500")]).await;
     let server = installation.start();
     let (client, mut events, account) = clients::join(&server.address, "ada").await;
     let (mut bob, bob_in) = Connection::join(&server.address, "bob").await;
