@@ -115,7 +115,7 @@ pub(crate) struct Inner {
     committers: Committers,
     rules: RulesCache,
     passwords: Passwords,
-    presence: Presence,
+    presence: Arc<Presence>,
     authenticator: Option<Arc<dyn Authenticator>>,
     hooks: Option<Arc<dyn Hooks>>,
     outbox_limits: Arc<OutboxLimits>,
@@ -171,6 +171,10 @@ impl Engine {
             tracing::warn!("commits were still under way at the deadline");
         }
         tasks.helpers.shutdown().await;
+        if let Some(bus) = &inner.bus {
+            inner.say_farewell();
+            bus.close().await;
+        }
         inner.store.close().await;
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Inner;
-use crate::bus::{Bus, BusEvent, Payload};
+use crate::bus::{Bus, BusEvent, Message, Payload};
 use crate::store::JournalPosition;
 
 /// A page of the journal names so many moves.
@@ -14,6 +14,9 @@ const PAGE: usize = 4_096;
 pub(super) async fn receive(inner: Arc<Inner>, bus: Arc<dyn Bus>) {
     while let Some(event) = bus.receive().await {
         match event {
+            BusEvent::Message(Message { origin, payload: Payload::Presence(presence) }) => {
+                inner.hear(&origin, &presence);
+            }
             // What this run of this node published has passed its gates already.
             BusEvent::Message(message) if message.origin == inner.origin => {}
             BusEvent::Message(message) => match message.payload {
@@ -21,7 +24,10 @@ pub(super) async fn receive(inner: Arc<Inner>, bus: Arc<dyn Bus>) {
                 Payload::Ephemeral(ephemeral) => inner.tell_here(ephemeral, None),
                 Payload::Presence(_) => {}
             },
-            BusEvent::Lagged => inner.journal_wake.notify_one(),
+            BusEvent::Lagged => {
+                inner.journal_wake.notify_one();
+                inner.presence.lagged();
+            }
         }
     }
 }
