@@ -110,7 +110,7 @@ pub(crate) struct Inner {
     store: Arc<dyn Store>,
     bus: Option<Arc<dyn Bus>>,
     origin: Origin,
-    epoch: Epoch,
+    epoch: AtomicU64,
     hub: Hub,
     committers: Committers,
     rules: RulesCache,
@@ -141,9 +141,9 @@ impl Engine {
         &self.core.config
     }
 
-    /// Which history its store holds.
+    /// Which history its store holds. Changes when an operator has restored another one.
     pub fn epoch(&self) -> Epoch {
-        self.core.epoch
+        Epoch(self.core.epoch.load(Ordering::Acquire))
     }
 
     /// The time by its clock.

@@ -137,7 +137,7 @@ impl EngineBuilder {
             store: self.store,
             bus: self.bus,
             origin,
-            epoch,
+            epoch: AtomicU64::new(epoch.0),
             passwords,
             authenticator: self.authenticator,
             hooks: self.hooks,

@@ -284,6 +284,20 @@ impl Hub {
         self.entered_wake.notify_one();
     }
 
+    /// Lets everybody listen to nothing more: whoever listens from now on begins anew.
+    pub(crate) fn forget_gates(&self) {
+        for shard in &self.gates {
+            let gates = std::mem::take(&mut *lock(shard));
+            for (conversation, gate) in gates {
+                for listener in gate.detach_user(None) {
+                    listener.forget(&conversation);
+                }
+                lock(&self.closed).insert(conversation);
+            }
+        }
+        self.closed_wake.notify_one();
+    }
+
     /// Lets a session listen to a conversation no more.
     pub(crate) fn leave(&self, conversation: &ConversationId, outbox: &Outbox) {
         outbox.forget(conversation);
