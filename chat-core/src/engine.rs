@@ -110,12 +110,12 @@ pub(crate) struct Inner {
     store: Arc<dyn Store>,
     bus: Option<Arc<dyn Bus>>,
     origin: Origin,
-    epoch: Epoch,
+    epoch: AtomicU64,
     hub: Hub,
     committers: Committers,
     rules: RulesCache,
     passwords: Passwords,
-    presence: Presence,
+    presence: Arc<Presence>,
     authenticator: Option<Arc<dyn Authenticator>>,
     hooks: Option<Arc<dyn Hooks>>,
     outbox_limits: Arc<OutboxLimits>,
@@ -141,9 +141,9 @@ impl Engine {
         &self.core.config
     }
 
-    /// Which history its store holds.
+    /// Which history its store holds. Changes when an operator has restored another one.
     pub fn epoch(&self) -> Epoch {
-        self.core.epoch
+        Epoch(self.core.epoch.load(Ordering::Acquire))
     }
 
     /// The time by its clock.
@@ -171,6 +171,10 @@ impl Engine {
             tracing::warn!("commits were still under way at the deadline");
         }
         tasks.helpers.shutdown().await;
+        if let Some(bus) = &inner.bus {
+            inner.say_farewell();
+            bus.close().await;
+        }
         inner.store.close().await;
     }
 }

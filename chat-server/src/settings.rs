@@ -291,6 +291,9 @@ pub struct Presence {
     /// How long a user stays online after the last session, so that a reconnection is not seen.
     /// Default 2 s.
     pub debounce_ms: u64,
+    /// A node of which nothing was heard for so long counts as dead, and its users as offline.
+    /// Default 10 s.
+    pub lease_ms: u64,
 }
 
 /// Settings of the store on MySQL.

@@ -123,8 +123,9 @@ impl EngineBuilder {
         });
         let origin =
             Origin { node: config.node.as_str().into(), boot: BootId(environment.random.number() >> 1) };
+        let presence = Arc::new(Presence::new(config.presence_debounce, config.presence_lease));
         let inner = Arc::new(Inner {
-            hub: Hub::new(config.gate_queue_bytes),
+            hub: Hub::new(config.gate_queue_bytes, Arc::clone(&presence)),
             committers: Committers::new(
                 self.store.writers(),
                 config.commit_queue_rows,
@@ -132,11 +133,11 @@ impl EngineBuilder {
                 config.commit_deadline,
             ),
             rules: RulesCache::new(),
-            presence: Presence::new(config.presence_debounce),
+            presence,
             store: self.store,
             bus: self.bus,
             origin,
-            epoch,
+            epoch: AtomicU64::new(epoch.0),
             passwords,
             authenticator: self.authenticator,
             hooks: self.hooks,
@@ -161,6 +162,7 @@ impl EngineBuilder {
         tasks.helpers.spawn(presence::run(Arc::clone(&inner)));
         if let Some(bus) = &inner.bus {
             tasks.helpers.spawn(follower::receive(Arc::clone(&inner), Arc::clone(bus)));
+            tasks.helpers.spawn(presence::announce(Arc::clone(&inner)));
         }
         if inner.store.is_shared() {
             let start = inner.store.journal_end().await.map_err(StartError::Store)?;

@@ -107,9 +107,8 @@ impl Session {
             _ => lasting,
         };
         outbox.end(EndReason::LoggedOut);
-        let contacts = core.hub.contacts(outbox.user);
         if core.hub.remove_session(outbox) {
-            core.went_offline(outbox.user, contacts, lasting);
+            core.presence.went(outbox.user, lasting);
         }
         core.release_slot(outbox);
     }
@@ -218,7 +217,7 @@ pub(super) async fn begin(
     let session = Session { shared: Arc::new(shared) };
     // From here on a failure ends the session by dropping its events.
     let events = Events { session: session.clone() };
-    let first = core.hub.add_session(&outbox);
+    core.hub.add_session(&outbox);
     if core.committers.is_closed() {
         // A shutdown that began meanwhile may have looked for sessions before this one was there.
         outbox.end(EndReason::ShuttingDown);
@@ -237,9 +236,7 @@ pub(super) async fn begin(
         }
         Some(_) => {}
     }
-    if first {
-        core.came_online(user);
-    }
+    core.presence.came(user);
     Ok((session, events))
 }
 
