@@ -8,7 +8,7 @@ use chat_core::{Body, ClientId, ConversationId, Seq, UserId};
 use chat_proto::client::{Client, ClientEvents};
 use tokio::task::JoinSet;
 
-use crate::clients::{self, seqs};
+use crate::clients::{self, read_log, seqs};
 use crate::connection::Connection;
 use crate::requests::{self, direct, group_of, id, said, text};
 use crate::server::{Installation, Kind, LOOK, in_time};
@@ -128,18 +128,6 @@ async fn hear_all(
     // Cursors name every conversation that this user has.
     let cursors = client.cursors();
     (heard, cursors, client)
-}
-
-async fn read_log(client: &mut Client, of: ConversationId) -> Vec<chat_core::Entry> {
-    let mut log: Vec<chat_core::Entry> = Vec::new();
-    loop {
-        let from = log.last().map_or(1, |last| last.seq + 1);
-        let page = client.entries(of, &requests::range(from, requests::END)).await.expect("a member reads");
-        if page.is_empty() {
-            return log;
-        }
-        log.extend(page);
-    }
 }
 
 fn assert_all_once_and_in_order(logs: &BTreeMap<ConversationId, Vec<chat_core::Entry>>, users: &[UserId]) {

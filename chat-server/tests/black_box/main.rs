@@ -21,7 +21,9 @@ mod guard;
 #[expect(dead_code, reason = "the store's own tests want more of it")]
 mod mariadb;
 #[cfg(feature = "server-tests")]
+#[expect(dead_code, reason = "the tests of the cluster want more of it")]
 mod nginx;
+#[expect(dead_code, reason = "the tests of the cluster want more of it")]
 mod node;
 #[cfg(feature = "server-tests")]
 #[path = "../../../chat-bus/tests/redis/servers.rs"]
@@ -29,6 +31,7 @@ mod node;
 mod redis;
 mod requests;
 mod seed_faults;
+#[expect(dead_code, reason = "the tests of the cluster want more of it")]
 mod server;
 mod shutdown;
 mod slow_reader;

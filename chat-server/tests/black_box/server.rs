@@ -73,8 +73,10 @@ pub(crate) struct Installation {
     variables: Vec<(&'static str, String)>,
     /// Of each node.
     addresses: Vec<String>,
-    /// What the command line says of store and bus.
-    backends: Vec<String>,
+    /// The address of the shared store, unless there is none.
+    store: Option<String>,
+    /// The address of the bus, as each node has it.
+    buses: Vec<String>,
 }
 
 impl Installation {
@@ -88,7 +90,7 @@ impl Installation {
         #[cfg(feature = "server-tests")]
         if kind != Kind::Embedded {
             let database = crate::mariadb::shared().await.database().await;
-            installation.backends = vec!["--store".into(), database];
+            installation.store = Some(database);
         }
         #[cfg(feature = "server-tests")]
         if kind == Kind::Cluster {
@@ -112,7 +114,8 @@ impl Installation {
             folder,
             variables: variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
             addresses: Vec::new(),
-            backends: Vec::new(),
+            store: None,
+            buses: Vec::new(),
         }
     }
 
@@ -120,7 +123,7 @@ impl Installation {
     #[cfg(feature = "server-tests")]
     pub(crate) fn cluster(store: &str, bus: Option<&str>, variables: &[(&'static str, &str)]) -> Self {
         let mut installation = Self::prepare(Kind::Cluster, variables);
-        installation.backends = vec!["--store".into(), store.into()];
+        installation.store = Some(store.into());
         if let Some(bus) = bus {
             installation.join_bus(bus);
         }
@@ -132,8 +135,14 @@ impl Installation {
     #[cfg(feature = "server-tests")]
     fn join_bus(&mut self, address: &str) {
         static NEXT: AtomicU32 = AtomicU32::new(1);
-        self.backends.extend(["--bus".into(), address.into()]);
+        self.buses = vec![address.into(); self.kind.nodes()];
         self.variables.push(("CHAT_REDIS_NAMESPACE", format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed))));
+    }
+
+    /// One node reaches the bus at another address.
+    #[cfg(feature = "server-tests")]
+    pub(crate) fn set_bus_of(&mut self, node: usize, address: &str) {
+        self.buses[node] = address.into();
     }
 
     #[cfg(feature = "server-tests")]
@@ -177,7 +186,7 @@ impl Installation {
     /// The store's address.
     #[cfg(feature = "server-tests")]
     pub(crate) fn database(&self) -> Option<&str> {
-        self.backends.get(1).map(String::as_str)
+        self.store.as_deref()
     }
 
     /// Everything that the nodes have logged.
@@ -197,7 +206,8 @@ impl Installation {
             .arg(self.folder.path().join("settings.toml"))
             .args(["--listen", &self.addresses[node], "--node", &name(node), "--data"])
             .arg(self.data())
-            .args(&self.backends)
+            .args(self.store.iter().flat_map(|address| ["--store", address]))
+            .args(self.buses.get(node).iter().flat_map(|address| ["--bus", address]))
             .stdin(Stdio::null());
         command
     }
