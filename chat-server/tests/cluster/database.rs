@@ -116,3 +116,25 @@ async fn settle(sender: &mut Connection, number: u64, conversation: Conversation
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_ended_while_mariadb_was_away_locks_nobody_out() {
+    let mariadb = mariadb::Server::start().await;
+    let database = mariadb.database().await;
+    let process = process_of(&mariadb).await;
+    let redis = redis::shared_server().url();
+    let further = [
+        ("CHAT_ACCOUNTS_DEVICES", "refuse_while_online"),
+        ("CHAT_COMMITS_DEADLINE_MS", "1000"),
+        ("CHAT_MYSQL_DEADLINE_MS", "1000"),
+    ];
+    let installation = Installation::cluster(&database, Some(&redis), &settings(&further));
+    let server = installation.start();
+    let (ada, _) = Connection::join(&installation.addresses()[0], "ada").await;
+    redis::signal(&process, "-STOP");
+    ada.leave().await;
+    tokio::time::sleep(FROZEN / 2).await;
+    redis::signal(&process, "-CONT");
+    Connection::enter_when_free(&installation.addresses()[1], "ada").await;
+    drop(server);
+}
