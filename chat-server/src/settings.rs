@@ -31,9 +31,9 @@ pub struct Settings {
     /// Where it listens, `IP:PORT`; port 0 takes a free one. Default `127.0.0.1:6060`.
     pub listen: SocketAddr,
     /// The proxies in front of it: addresses or networks, separated by commas (`10.0.0.7, fd00::/8`).
-    /// A connection from one of them begins with a header of the PROXY protocol, version 1 or 2, that
-    /// says whose it is; from anywhere else such a header is a violation of the protocol. Default
-    /// empty.
+    /// A connection from one of them begins, within 5 s, with a header of the PROXY protocol, version 1
+    /// or 2, that says whose it is; from anywhere else such a header is a violation of the protocol.
+    /// Default empty.
     pub proxies: Proxies,
     /// The folder of the embedded store, made when it is absent. Default `./chat-data`.
     pub data: PathBuf,
