@@ -3,7 +3,7 @@
 
 #![cfg(unix)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::future::Future;
 use std::io::{BufRead, BufReader};
@@ -137,6 +137,7 @@ impl Cluster {
             &[
                 ("CHAT_SERVER_BIN", env!("CARGO_BIN_EXE_chat-server").into()),
                 ("CHAT_ACCOUNTS_PASSWORD_MEMORY_KIB", "8".into()),
+                ("CHAT_LOG", "info,chat_server=debug".into()),
                 ("CLUSTER_PORT", nginx.to_string()),
                 ("CLUSTER_NODE_PORTS", format!("{node1} {node2} {node3}")),
                 ("CLUSTER_MARIADB_PORT", mariadb.to_string()),
@@ -244,6 +245,18 @@ async fn all_hear(from: &Client, others: &mut [(Client, ClientEvents, Account)],
     }
 }
 
+/// Which client was served by which node, of the connections through nginx that are over.
+fn served(folder: &Path) -> BTreeMap<String, String> {
+    let log = fs::read_to_string(folder.join("logs/sessions.log")).unwrap_or_default();
+    let sessions = log.lines().filter(|line| !line.contains(" 0 received"));
+    let pairs = sessions.filter_map(|line| {
+        let (client, nodes) = line.split_once(" for ")?.0.split_once(" on ")?;
+        // The last node is the one that took it; before it stand those that did not answer.
+        Some((client.split(' ').next_back()?.to_owned(), nodes.rsplit(", ").next()?.to_owned()))
+    });
+    pairs.collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_command_starts_a_cluster_that_chats_survives_a_node_and_leaves_nothing_running() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -271,20 +284,22 @@ async fn one_command_starts_a_cluster_that_chats_survives_a_node_and_leaves_noth
     ada.close().await;
     let expected: BTreeSet<_> = cluster.nodes().into_iter().collect();
     in_time("clients of one address are on all nodes", async {
-        let served = || {
-            let log = fs::read_to_string(folder.path().join("logs/sessions.log")).unwrap_or_default();
-            let lines = log.lines().filter(|line| !line.contains(" 0 received"));
-            // The last is the one that took it; before it stand those that did not answer.
-            let nodes = lines
-                .filter_map(|line| line.split(" on ").nth(1)?.split(" for ").next()?.rsplit(", ").next());
-            nodes.map(str::to_owned).collect::<BTreeSet<_>>()
-        };
-        while served() != expected {
+        while served(folder.path()).into_values().collect::<BTreeSet<_>>() != expected {
             tokio::time::sleep(LOOK).await;
         }
     })
     .await;
+    let nodes = cluster.nodes();
     cluster.stop();
+
+    // Nodes know their clients by the addresses that nginx knows, but for the one that was killed.
+    let log =
+        |node: &str| fs::read_to_string(folder.path().join(format!("logs/{node}.log"))).expect("it logs");
+    let logs = ["node2", "node3"].map(log).concat();
+    for (client, _) in served(folder.path()).iter().filter(|(_, node)| **node != nodes[0]) {
+        assert!(logs.contains(&format!("peer={client} ")), "{client} in:\n{logs}");
+    }
+    assert!(!logs.contains("peer=127.0.0.2:"), "{logs}");
 
     // Accounts are still there the next time.
     let cluster = Cluster::start(folder.path(), ports);
