@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::bus::{Bus, BusEvent, BusUnavailable, Message, Published, Topic};
+use crate::bus::{Bus, BusCounts, BusEvent, BusState, BusUnavailable, Message, Published, Topic};
 
 /// How a bus treats messages for the time being. Chances are in percent, drawn for each message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -191,5 +191,20 @@ impl<B: Bus> Bus for FaultyBus<B> {
                 () = tokio::time::sleep_until(next) => {}
             }
         }
+    }
+    fn state(&self) -> BusState {
+        self.bus.state()
+    }
+
+    fn counts(&self) -> BusCounts {
+        self.bus.counts()
+    }
+
+    /// What is still delayed is lost.
+    async fn close(&self) {
+        self.bus.close().await;
+        let mut state = self.faults.shared.lock();
+        state.late.clear();
+        state.lagged = false;
     }
 }
