@@ -17,7 +17,7 @@ pub(crate) const FAULTS: &[WrongStore] = &[
         fresh: || {
             with(Moves::so(|row, to, _| {
                 if to < row.read.seq {
-                    row.read.seq = to
+                    row.read.seq = to;
                 }
             }))
         },
@@ -28,7 +28,7 @@ pub(crate) const FAULTS: &[WrongStore] = &[
         fresh: || {
             with(Moves::so(|row, to, head| {
                 if to > head {
-                    row.read.seq = to
+                    row.read.seq = to;
                 }
             }))
         },
@@ -39,7 +39,7 @@ pub(crate) const FAULTS: &[WrongStore] = &[
         fresh: || {
             with(Moves::so(|row, to, _| {
                 if to < row.delivered {
-                    row.delivered = to
+                    row.delivered = to;
                 }
             }))
         },
@@ -50,7 +50,7 @@ pub(crate) const FAULTS: &[WrongStore] = &[
         fresh: || {
             with(Moves::so(|row, to, head| {
                 if to > head {
-                    row.delivered = to
+                    row.delivered = to;
                 }
             }))
         },

@@ -1,6 +1,7 @@
 //! Faults of batches and items: atomicity, independence, order.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -197,10 +198,10 @@ impl Fault for LocksAsNamed {
     async fn commit(&self, right: &MemoryStore, batch: &Batch) -> Answer<Vec<Outcome>> {
         let mut held = BTreeMap::new();
         for append in batch.items.iter().flat_map(|item| &item.append) {
-            if !held.contains_key(&append.conversation) {
+            if let Entry::Vacant(place) = held.entry(append.conversation) {
                 let lock =
                     Arc::clone(self.0.lock().expect("no panic").entry(append.conversation).or_default());
-                held.insert(append.conversation, lock.lock_owned().await);
+                place.insert(lock.lock_owned().await);
                 tokio::task::yield_now().await;
             }
         }

@@ -11,7 +11,9 @@ use super::fixture::{
 };
 use super::journal::follow;
 use crate::store::{Append, Item, JournalPosition, Once, Outcome, Precondition, SeqRef, Store, Write};
-use crate::{Account, AccountName, ClientId, ConversationId, Device, Group, Handle, Standing, Timestamp};
+use crate::{
+    Account, AccountName, ClientId, ConversationId, Device, Group, GroupId, Handle, Standing, Timestamp,
+};
 
 const IN_ORDER: &str = "the store is in order";
 const TASKS: u64 = 8;
@@ -114,7 +116,7 @@ pub async fn racing_takers_of_one_handle_leave_one_holder(store: Arc<dyn Store>)
     });
     let holder = one_of(&outcomes.await, &Outcome::Taken);
     let found = store.group_with_handle(&Handle::from_stored("rust")).await.expect(IN_ORDER);
-    assert_eq!(found.map(|group| group.number()), Some(holder));
+    assert_eq!(found.map(GroupId::number), Some(holder));
     for task in 1..=TASKS {
         assert_eq!(head(&store, group(task)).await.group.is_some(), task == holder, "all of it or nothing");
     }
@@ -265,7 +267,7 @@ impl Created {
         let (account, device) = (Some(self.account.clone()), Some(self.device.clone()));
         let handle = self.group.profile.handle.clone().expect("it has one");
         assert!(store.recorded(&[self.key]).await.expect(IN_ORDER)[0].is_some());
-        assert_eq!(store.accounts(&[who]).await.expect(IN_ORDER), [account.clone()]);
+        assert_eq!(store.accounts(&[who]).await.expect(IN_ORDER), std::slice::from_ref(&account));
         assert_eq!(store.account_named(&self.account.name).await.expect(IN_ORDER), account);
         assert_eq!(store.devices(who).await.expect(IN_ORDER), std::slice::from_ref(&self.device));
         assert_eq!(store.device_with_token(&self.device.token_hash).await.expect(IN_ORDER), device);
