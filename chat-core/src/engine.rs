@@ -22,6 +22,7 @@ mod reading;
 mod repair;
 mod rules;
 mod session;
+mod slots;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,6 +51,7 @@ use outbox::OutboxLimits;
 use passwords::Passwords;
 use presence::Presence;
 use rules::RulesCache;
+use slots::Slots;
 
 /// A chat engine over one store: the entrance to everything. Cheap to clone.
 ///
@@ -122,6 +124,7 @@ pub(crate) struct Inner {
     next_session: AtomicU64,
     /// Sessions whose slot is being stored and that the hub does not know yet.
     arriving: Mutex<BTreeSet<u64>>,
+    slots: Slots,
     journal_wake: Notify,
 }
 

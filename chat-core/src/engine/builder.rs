@@ -13,8 +13,10 @@ use super::outbox::OutboxLimits;
 use super::passwords::Passwords;
 use super::presence::Presence;
 use super::rules::RulesCache;
+use super::slots::Slots;
 use super::{
     Authenticator, Core, Engine, EngineConfig, Hooks, Inner, Tasks, committer, follower, presence, repair,
+    slots,
 };
 use crate::bus::{Bus, Origin};
 use crate::store::{Store, StoreError};
@@ -144,6 +146,7 @@ impl EngineBuilder {
             outbox_limits,
             next_session: AtomicU64::new(1),
             arriving: Mutex::default(),
+            slots: Slots::default(),
             journal_wake: Notify::new(),
             environment,
             config,
@@ -160,6 +163,7 @@ impl EngineBuilder {
         tasks.helpers.spawn(repair::end_superseded(Arc::clone(&inner)));
         tasks.helpers.spawn(repair::release_topics(Arc::clone(&inner)));
         tasks.helpers.spawn(presence::run(Arc::clone(&inner)));
+        tasks.helpers.spawn(slots::run(Arc::clone(&inner)));
         if let Some(bus) = &inner.bus {
             tasks.helpers.spawn(follower::receive(Arc::clone(&inner), Arc::clone(bus)));
             tasks.helpers.spawn(presence::announce(Arc::clone(&inner)));

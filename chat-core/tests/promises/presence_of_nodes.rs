@@ -194,19 +194,19 @@ async fn nobody_flickers_while_the_bus_is_away_and_changes_are_seen_when_it_is_b
     later(&mut ada, LEASE * 2).await;
     ada.ephemerals.clear();
     for round in 1..4 {
-        [&a, &b].map(cut);
+        [&a, &b].into_iter().for_each(cut);
         later(&mut ada, LEASE * round).await;
         assert_eq!(ada.ephemerals, [], "the bus is away");
-        [&a, &b].map(mend);
+        [&a, &b].into_iter().for_each(mend);
         later(&mut ada, LEASE).await;
         assert_eq!(ada.ephemerals, [], "the bus is back");
     }
-    [&a, &b].map(cut);
+    [&a, &b].into_iter().for_each(cut);
     let gone = eve.user();
     drop(eve);
     let dan_again = again(&there, token).await;
     later(&mut ada, LEASE).await;
-    [&a, &b].map(mend);
+    [&a, &b].into_iter().for_each(mend);
     later(&mut ada, MOMENT * 3).await;
     assert_eq!((presence(&ada, gone), presence(&ada, dan)), (vec![false], vec![true]));
     assert_eq!(presence(&ada, bob.user()), []);

@@ -37,6 +37,7 @@ pub(crate) fn wait(child: &mut Child) -> std::process::ExitStatus {
 fn tell(change: &str, child: &Child) {
     static SHELL: OnceLock<Mutex<ChildStdin>> = OnceLock::new();
     let shell = SHELL.get_or_init(|| {
+        #[expect(clippy::zombie_processes, reason = "it outlives this process")]
         let mut shell = Command::new("sh")
             .args(["-c", WATCH])
             .stdin(Stdio::piped())

@@ -10,6 +10,10 @@
 #[macro_use]
 mod stories;
 
+#[cfg(feature = "server-tests")]
+#[path = "../../../chat-bus/tests/redis/authority.rs"]
+#[expect(dead_code, reason = "the bus's own tests want more of it")]
+mod authority;
 mod clients;
 mod connection;
 mod contents;
@@ -25,6 +29,7 @@ mod mariadb;
 mod nginx;
 #[expect(dead_code, reason = "the tests of the cluster want more of it")]
 mod node;
+mod proxy;
 #[cfg(feature = "server-tests")]
 #[path = "../../../chat-bus/tests/redis/servers.rs"]
 #[expect(dead_code, reason = "the bus's own tests want more of it")]

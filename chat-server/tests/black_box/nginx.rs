@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 use crate::guard;
 use crate::server::{PATIENCE, quiet_port};
 
+/// Where it connects to nodes from: who connects to them directly is another.
+pub(crate) const FROM: &str = "127.0.0.2";
+
 /// A balancer of connections, in turn over the nodes; ended when it is dropped.
 ///
-/// At a second port it says which of its configurations is in force.
+/// It tells nodes with the PROXY protocol who has connected. At a second port it says which of its configurations is in force.
 pub(crate) struct Nginx {
     child: Child,
     folder: PathBuf,
@@ -98,6 +101,8 @@ stream {{
         proxy_connect_timeout 1s;
         proxy_timeout 10m;
         proxy_half_close on;
+        proxy_protocol on;
+        proxy_bind {FROM};
     }}
     server {{ listen 127.0.0.1:{says}; return {number}; }}
 }}

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 #[cfg(feature = "server-tests")]
-use crate::nginx::Nginx;
+use crate::nginx::{self, Nginx};
 use crate::node::{Memory, Node};
 
 /// What every server here runs with: passwords that cost nothing to hash, and no limit on rates.
@@ -148,6 +148,7 @@ impl Installation {
     #[cfg(feature = "server-tests")]
     fn balance(&mut self) {
         self.addresses = (0..self.kind.nodes()).map(|_| format!("127.0.0.1:{}", quiet_port())).collect();
+        self.variables.push(("CHAT_PROXIES", nginx::FROM.into()));
         self.balancer = Some(Nginx::start(self.folder.path(), &self.addresses));
     }
 

@@ -1,5 +1,6 @@
 //! Redis that is away, restarted, emptied, or not there at all.
 
+use std::slice;
 use std::time::Duration;
 
 use crate::load::Load;
@@ -12,7 +13,7 @@ async fn redis_dies_and_comes_back_and_nobody_misses_anything_or_is_seen_to_go()
     let mut redis = redis::Server::start();
     let installation = Installation::cluster(&database, Some(&redis.url()), &settings(&[PINGS]));
     let server = installation.start();
-    let load = Load::start(&[server.address.clone()]).await;
+    let load = Load::start(slice::from_ref(&server.address)).await;
     for _ in 0..2 {
         redis.kill();
         load.goes_on().await;
@@ -36,7 +37,7 @@ async fn redis_is_emptied_every_second_and_nobody_notices() {
     let redis = redis::Server::start();
     let installation = Installation::cluster(&database, Some(&redis.url()), &settings(&[PINGS]));
     let server = installation.start();
-    let load = Load::start(&[server.address.clone()]).await;
+    let load = Load::start(slice::from_ref(&server.address)).await;
     for _ in 0..6 {
         assert!(redis.command("FLUSHALL").starts_with("+OK"));
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -53,7 +54,7 @@ async fn without_a_bus_the_journal_brings_everything_in_time() {
     let database = mariadb::shared().await.database().await;
     let installation = Installation::cluster(&database, None, &settings(&[PINGS]));
     let server = installation.start();
-    let load = Load::start(&[server.address.clone()]).await;
+    let load = Load::start(slice::from_ref(&server.address)).await;
     for _ in 0..5 {
         load.goes_on().await;
     }

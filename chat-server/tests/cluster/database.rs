@@ -1,5 +1,6 @@
 //! MariaDB that dies or freezes.
 
+use std::slice;
 use std::time::{Duration, Instant};
 
 use chat_core::{ConversationId, Error, ErrorKind};
@@ -30,7 +31,7 @@ async fn mariadb_is_killed_and_restarted_and_nodes_go_on_without_a_restart() {
     let redis = redis::shared_server().url();
     let installation = Installation::cluster(&database, Some(&redis), &settings(&[]));
     let server = installation.start();
-    let load = Load::start(&[server.address.clone()]).await;
+    let load = Load::start(slice::from_ref(&server.address)).await;
     for _ in 0..3 {
         mariadb.kill_and_restart().await;
         load.goes_on().await;
@@ -59,7 +60,7 @@ async fn mariadb_is_frozen_and_every_send_is_settled_by_a_retry() {
     let (mut ada, ada_in) = Connection::join(&installation.addresses()[0], "ada").await;
     let (mut bob, bob_in) = Connection::join(&installation.addresses()[1], "bob").await;
     let conversation = direct(ada_in.session, bob_in.session);
-    let load = Load::start(&[server.address.clone()]).await;
+    let load = Load::start(slice::from_ref(&server.address)).await;
     let memory = || server.nodes.iter().map(|node| node.memory_bytes(Memory::Now).unwrap_or(0)).max();
     let before = memory().expect("there are nodes");
 

@@ -1,5 +1,6 @@
 //! Nodes that die.
 
+use std::slice;
 use std::time::{Duration, Instant};
 
 use crate::LEASE;
@@ -17,7 +18,7 @@ const MARGIN: Duration = Duration::from_secs(3);
 async fn a_killed_node_loses_nothing_and_only_its_users_are_seen_to_go() {
     let installation = Installation::with(Kind::Cluster, &settings(&[])).await;
     let mut server = installation.start();
-    let load = Load::start(&[server.address.clone()]).await;
+    let load = Load::start(slice::from_ref(&server.address)).await;
     // Carol does not come back by herself.
     let (_carol, carol_in) = Connection::join(&installation.addresses()[0], "carol").await;
     let carol = carol_in.session.user;

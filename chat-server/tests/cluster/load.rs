@@ -228,8 +228,10 @@ impl Load {
             report.times_away.push(heard.away.len());
             let gone = heard.presence.iter().filter(|(_, _, online)| !online).map(|(_, user, _)| *user);
             report.seen_offline.extend(gone.filter_map(|gone| users.iter().position(|user| *user == gone)));
-            one.client.close().await;
             println!("user{number}: longest send {longest:?}, {} times away", heard.away.len());
+        }
+        for one in &self.people {
+            one.client.close().await;
         }
         println!("{} messages, latest {:?}", sent.iter().flatten().count(), report.latest);
         report

@@ -6,6 +6,9 @@
 
 #![cfg(unix)]
 
+#[path = "../../../chat-bus/tests/redis/authority.rs"]
+#[expect(dead_code, reason = "the bus's own tests want more of it")]
+mod authority;
 mod bus;
 #[path = "../black_box/clients.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]

@@ -1,5 +1,7 @@
 //! Users who are moved from node to node.
 
+use std::slice;
+
 use crate::load::Load;
 use crate::server::{Installation, Kind};
 use crate::{PINGS, settings};
@@ -8,7 +10,7 @@ use crate::{PINGS, settings};
 async fn users_whom_the_balancer_moves_keep_chatting() {
     let installation = Installation::with(Kind::Cluster, &settings(&[PINGS])).await;
     let server = installation.start();
-    let load = Load::start(&[server.address.clone()]).await;
+    let load = Load::start(slice::from_ref(&server.address)).await;
     installation.balancer().reload(&installation.addresses()[1..]);
     load.goes_on().await;
     installation.balancer().reload(&installation.addresses()[..1]);
@@ -25,7 +27,7 @@ async fn users_whom_the_balancer_moves_keep_chatting() {
 async fn a_node_that_stops_in_order_hands_its_users_over() {
     let installation = Installation::with(Kind::Cluster, &settings(&[PINGS])).await;
     let mut server = installation.start();
-    let load = Load::start(&[server.address.clone()]).await;
+    let load = Load::start(slice::from_ref(&server.address)).await;
     server.nodes[0].signal("TERM");
     assert!(server.nodes[0].ended().await.success());
     load.goes_on().await;
@@ -41,7 +43,7 @@ async fn a_node_that_stops_in_order_hands_its_users_over() {
 async fn nodes_are_restarted_one_after_another_under_load() {
     let installation = Installation::with(Kind::Cluster, &settings(&[PINGS])).await;
     let mut server = installation.start();
-    let load = Load::start(&[server.address.clone()]).await;
+    let load = Load::start(slice::from_ref(&server.address)).await;
     for node in 0..server.nodes.len() {
         server.nodes[node].signal("TERM");
         assert!(server.nodes[node].ended().await.success());

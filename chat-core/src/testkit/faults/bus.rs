@@ -201,7 +201,11 @@ impl<B: Bus> Bus for FaultyBus<B> {
         self.bus.counts()
     }
 
+    /// What is still delayed is lost.
     async fn close(&self) {
         self.bus.close().await;
+        let mut state = self.faults.shared.lock();
+        state.late.clear();
+        state.lagged = false;
     }
 }

@@ -26,7 +26,7 @@ const FRIENDS: (&str, &str) = ("CHAT_CONTACTS_REQUESTS", "immediate");
 
 /// Whether one of two was admitted. Both are refused while the node that somebody just left has not
 /// said so yet to the others.
-fn is_one_admitted(answers: [Result<LoggedIn, Error>; 2]) -> bool {
+fn is_one_admitted(answers: &[Result<LoggedIn, Error>; 2]) -> bool {
     let refused = |error: &Error| assert_eq!(error.kind(), ErrorKind::AlreadyOnline);
     answers.iter().filter_map(|answer| answer.as_ref().err()).for_each(refused);
     let admitted = answers.iter().filter(|answer| answer.is_ok()).count();
@@ -52,7 +52,7 @@ async fn fault_11_of_two_log_ins_at_the_same_moment_one_is_admitted(kind: Kind) 
                 let answers = tokio::join!(one.enter(login(&name)), other.enter(login(&name)));
                 let [one, other] = rivals;
                 tokio::join!(one.leave(), other.leave());
-                if is_one_admitted(answers.into()) {
+                if is_one_admitted(&answers.into()) {
                     break;
                 }
             }
@@ -81,7 +81,7 @@ async fn fault_11_of_two_known_devices_at_the_same_moment_one_is_admitted(kind: 
                 (None, Some(error)) => Err(error),
                 both => panic!("a session or a reason: {both:?}"),
             });
-            admissions += usize::from(is_one_admitted(admitted));
+            admissions += usize::from(is_one_admitted(&admitted));
             let [one, other] = rivals;
             tokio::join!(one.leave(), other.leave());
         }
