@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::bus::{Bus, BusEvent, BusUnavailable, Message, Published, Topic};
+use crate::bus::{Bus, BusCounts, BusEvent, BusState, BusUnavailable, Message, Published, Topic};
 
 /// How a bus treats messages for the time being. Chances are in percent, drawn for each message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +51,7 @@ struct State {
     lagged: bool,
     topics: BTreeSet<Topic>,
     late: VecDeque<(Instant, Message)>,
+    says: Option<BusState>,
 }
 
 impl BusFaults {
@@ -68,6 +69,11 @@ impl BusFaults {
     pub fn lag(&self) {
         self.shared.lock().lagged = true;
         self.shared.wake.notify_one();
+    }
+
+    /// What it says of its state from now on, whatever becomes of messages; `None` for the truth.
+    pub fn says(&self, state: Option<BusState>) {
+        self.shared.lock().says = state;
     }
 
     /// What the node has subscribed to.
@@ -132,6 +138,7 @@ impl<B: Bus> FaultyBus<B> {
             lagged: false,
             topics: BTreeSet::new(),
             late: VecDeque::new(),
+            says: None,
         };
         let faults = BusFaults { shared: Arc::new(Shared { state: Mutex::new(state), wake: Notify::new() }) };
         (Self { bus, faults: faults.clone() }, faults)
@@ -160,6 +167,18 @@ impl<B: Bus> Bus for FaultyBus<B> {
             state.topics.retain(|topic| !topics.contains(topic));
         }
         self.bus.unsubscribe(topics);
+    }
+
+    fn state(&self) -> BusState {
+        self.faults.shared.lock().says.unwrap_or_else(|| self.bus.state())
+    }
+
+    fn counts(&self) -> BusCounts {
+        self.bus.counts()
+    }
+
+    async fn close(&self) {
+        self.bus.close().await;
     }
 
     async fn receive(&self) -> Option<BusEvent> {
