@@ -108,7 +108,7 @@ pub enum Topic {
 }
 
 /// Who published a message: a node, and which run of it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
     /// The node's name.
     pub node: Arc<str>,

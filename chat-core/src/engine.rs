@@ -24,6 +24,7 @@ mod reading;
 mod repair;
 mod rules;
 mod session;
+mod slots;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,6 +60,7 @@ use outbox::OutboxLimits;
 use passwords::Passwords;
 use presence::Presence;
 use rules::RulesCache;
+use slots::Slots;
 
 /// A chat engine over one store: the entrance to everything. Cheap to clone.
 ///
@@ -119,18 +121,19 @@ pub(crate) struct Inner {
     store: Arc<dyn Store>,
     bus: Option<Arc<dyn Bus>>,
     origin: Origin,
-    epoch: Epoch,
+    epoch: AtomicU64,
     hub: Hub,
     committers: Committers,
     rules: RulesCache,
     passwords: Passwords,
-    presence: Presence,
+    presence: Arc<Presence>,
     authenticator: Option<Arc<dyn Authenticator>>,
     hooks: Option<Arc<dyn Hooks>>,
     outbox_limits: Arc<OutboxLimits>,
     next_session: AtomicU64,
     /// Sessions whose slot is being stored and that the hub does not know yet.
     arriving: Mutex<BTreeSet<u64>>,
+    slots: Slots,
     journal_wake: Notify,
     counts: Counts,
     watch: Watch,
@@ -152,9 +155,9 @@ impl Engine {
         &self.core.config
     }
 
-    /// Which history its store holds.
+    /// Which history its store holds. Changes when an operator has restored another one.
     pub fn epoch(&self) -> Epoch {
-        self.core.epoch
+        Epoch(self.core.epoch.load(Ordering::Acquire))
     }
 
     /// The time by its clock.
@@ -182,6 +185,10 @@ impl Engine {
             tracing::warn!("commits were still under way at the deadline");
         }
         tasks.helpers.shutdown().await;
+        if let Some(bus) = &inner.bus {
+            inner.say_farewell();
+            bus.close().await;
+        }
         inner.store.close().await;
     }
 }

@@ -1,6 +1,6 @@
 //! The in-process bus keeps the bus contract; buses that break one clause fail the case named after it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +16,17 @@ fn endpoints(wrap: impl Fn(InProcessEndpoint) -> Arc<dyn Bus>) -> Endpoints {
 
 chat_core::bus_conformance!(async { (endpoints(|endpoint| Arc::new(endpoint)), ()) });
 
+/// While nothing is done to it, the bus that can fail is a right one.
+mod unspoiled {
+    use std::sync::Arc;
+
+    use chat_core::testkit::faults::FaultyBus;
+
+    chat_core::bus_conformance!(async {
+        (super::endpoints(|endpoint| Arc::new(FaultyBus::new(endpoint, 1).0)), ())
+    });
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
     SubscribesLater,
@@ -29,6 +40,10 @@ enum Fault {
     LosesTargets,
     TurnsPresenceAround,
     DropsLargeChunks,
+    SwallowsItsOwn,
+    TakesWhenClosed,
+    NeverSaysThatItIsClosed,
+    LosesWhatItTook,
 }
 
 const FAULTS: &[(Fault, &str)] = &[
@@ -44,6 +59,10 @@ const FAULTS: &[(Fault, &str)] = &[
     (Fault::LosesTargets, "chunks_read_back_equal"),
     (Fault::TurnsPresenceAround, "ephemerals_read_back_equal"),
     (Fault::DropsLargeChunks, "large_chunks_read_back_equal"),
+    (Fault::SwallowsItsOwn, "own_messages_come_back"),
+    (Fault::TakesWhenClosed, "closed_takes_nothing"),
+    (Fault::NeverSaysThatItIsClosed, "closed_takes_nothing"),
+    (Fault::LosesWhatItTook, "closed_endpoint_leaves_the_others_alone"),
 ];
 
 /// What is waited for in vain costs no time on a paused clock.
@@ -51,7 +70,7 @@ const FAULTS: &[(Fault, &str)] = &[
 async fn buses_that_break_a_clause_fail_its_case() {
     for (fault, name) in FAULTS {
         let case = CASES.iter().find(|case| case.name == *name).expect("a case of this name");
-        let wrong = endpoints(|right| Arc::new(WrongBus { right: Arc::new(right), fault: *fault }));
+        let wrong = endpoints(|right| Arc::new(WrongBus::new(right, *fault)));
         let failed = tokio::spawn((case.run)(wrong)).await.is_err_and(|error| error.is_panic());
         assert!(failed, "a bus with the fault {fault:?} passes {name}");
     }
@@ -61,6 +80,19 @@ async fn buses_that_break_a_clause_fail_its_case() {
 struct WrongBus {
     right: Arc<InProcessEndpoint>,
     fault: Fault,
+    /// What this endpoint has published: within a process the very same chunk comes back.
+    own: Mutex<Vec<Arc<Chunk>>>,
+}
+
+impl WrongBus {
+    fn new(right: InProcessEndpoint, fault: Fault) -> Self {
+        Self { right: Arc::new(right), fault, own: Mutex::default() }
+    }
+
+    fn is_own(&self, message: &Message) -> bool {
+        let Payload::Chunk(arrived) = &message.payload else { return false };
+        self.own.lock().expect("no panic").iter().any(|published| Arc::ptr_eq(published, arrived))
+    }
 }
 
 #[async_trait]
@@ -92,7 +124,23 @@ impl Bus for WrongBus {
             }
             _ => {}
         }
-        self.right.publish(topic, message)
+        if self.fault == Fault::LosesWhatItTook {
+            let right = Arc::clone(&self.right);
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                right.publish(topic, message)
+            });
+            return Published::Taken;
+        }
+        if let Payload::Chunk(chunk) = &message.payload
+            && self.fault == Fault::SwallowsItsOwn
+        {
+            self.own.lock().expect("no panic").push(Arc::clone(chunk));
+        }
+        match self.right.publish(topic, message) {
+            Published::Dropped if self.fault == Fault::TakesWhenClosed => Published::Taken,
+            published => published,
+        }
     }
 
     async fn subscribe(&self, topics: &[Topic]) -> Result<(), BusUnavailable> {
@@ -122,8 +170,14 @@ impl Bus for WrongBus {
 
     async fn receive(&self) -> Option<BusEvent> {
         loop {
-            let event = self.right.receive().await?;
+            let Some(event) = self.right.receive().await else {
+                if self.fault == Fault::NeverSaysThatItIsClosed {
+                    std::future::pending::<()>().await;
+                }
+                return None;
+            };
             match (self.fault, &event) {
+                (Fault::SwallowsItsOwn, BusEvent::Message(message)) if self.is_own(message) => {}
                 (Fault::HidesLoss, BusEvent::Lagged) => {}
                 (Fault::DropsWhatNobodyWaitedFor, _) => {
                     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -132,5 +186,8 @@ impl Bus for WrongBus {
                 _ => return Some(event),
             }
         }
+    }
+    async fn close(&self) {
+        self.right.close().await;
     }
 }

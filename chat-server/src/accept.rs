@@ -9,8 +9,12 @@ use chat_core::Engine;
 use chat_proto::message::CloseCode;
 use chat_proto::server::{ConnectionConfig, refuse, serve};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::proxy::{self, HeaderError};
+use crate::settings::Proxies;
 
 /// How long accepting rests when the system has no more files or memory for a connection: those that
 /// end meanwhile make room, and a full log would help nobody.
@@ -27,10 +31,11 @@ pub(crate) struct Acceptor {
     listener: TcpListener,
     engine: Engine,
     config: Arc<ConnectionConfig>,
+    proxies: Proxies,
     room: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
     stop: watch::Receiver<bool>,
-    connections: JoinSet<()>,
+    connections: JoinSet<Option<Arrival>>,
     /// The last attempt to accept failed for want of files or memory.
     starved: bool,
 }
@@ -41,6 +46,7 @@ impl Acceptor {
         listener: TcpListener,
         engine: Engine,
         config: ConnectionConfig,
+        proxies: Proxies,
         max: usize,
         stop: watch::Receiver<bool>,
     ) -> Self {
@@ -48,6 +54,7 @@ impl Acceptor {
             listener,
             engine,
             config: Arc::new(config),
+            proxies,
             room: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
             stop,
@@ -64,11 +71,11 @@ impl Acceptor {
             tokio::select! {
                 biased;
                 () = told(&mut stop) => break,
-                Some(ended) = self.connections.join_next(), if !self.connections.is_empty() => {
-                    if let Err(error) = ended {
-                        tracing::error!(%error, "a connection's task failed");
-                    }
-                }
+                Some(ended) = self.connections.join_next(), if !self.connections.is_empty() => match ended {
+                    Ok(None) => {}
+                    Ok(Some(arrival)) => self.serve(arrival),
+                    Err(error) => tracing::error!(%error, "a connection's task failed"),
+                },
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, peer)) => self.take(stream, peer),
                     Err(error) => self.rest(&error).await,
@@ -113,6 +120,47 @@ impl Acceptor {
             tracing::debug!(%peer, %error, "a connection ended at once");
             return;
         }
+        let arrival = Arrival { stream, peer, room };
+        if self.proxies.contains(peer.ip()) {
+            self.ask_proxy(arrival);
+        } else {
+            self.serve(arrival);
+        }
+    }
+
+    /// Reads whose connection a proxy brings, in a task that hands it back: the one that serves it then
+    /// holds nothing of this.
+    fn ask_proxy(&mut self, mut arrival: Arrival) {
+        let deadline = proxy::DEADLINE.min(self.config.handshake_deadline);
+        let mut stop = self.stop.clone();
+        self.connections.spawn(async move {
+            let proxy = arrival.peer;
+            // A header that was read in part is of no use: the connection ends either way.
+            let read = tokio::select! {
+                biased;
+                () = told(&mut stop) => return None,
+                read = timeout(deadline, proxy::read_header(&mut arrival.stream)) => read,
+            };
+            let header = read.unwrap_or(Err(HeaderError::Late));
+            match header {
+                Ok(source) => arrival.peer = source.unwrap_or(proxy),
+                // So do health checks that merely connect.
+                Err(error @ (HeaderError::Absent | HeaderError::Broken(_))) => {
+                    tracing::debug!(%proxy, %error, "a connection ended before its PROXY header");
+                    return None;
+                }
+                // Nobody but the proxy can be the cause, and to its clients it looks like an outage.
+                Err(error) => {
+                    tracing::warn!(%proxy, %error, "closing a connection whose PROXY header is of no use");
+                    return None;
+                }
+            }
+            Some(arrival)
+        });
+    }
+
+    fn serve(&mut self, arrival: Arrival) {
+        let Arrival { stream, peer, room } = arrival;
         let mut stop = self.stop.clone();
         let stopped = async move { told(&mut stop).await };
         let serving = serve(stream, self.engine.clone(), Arc::clone(&self.config), stopped);
@@ -120,6 +168,7 @@ impl Acceptor {
             let ending = serving.await;
             tracing::debug!(%peer, ?ending, "a connection ended");
             drop(room);
+            None
         });
     }
 
@@ -129,9 +178,18 @@ impl Acceptor {
             self.connections.spawn(async move {
                 refuse(stream, CloseCode::OVERLOADED, REFUSAL_PATIENCE).await;
                 drop(turn);
+                None
             });
         }
     }
+}
+
+/// A connection that has its place and waits to be served.
+struct Arrival {
+    stream: TcpStream,
+    /// Whose it is; until its header is read, the proxy.
+    peer: SocketAddr,
+    room: OwnedSemaphorePermit,
 }
 
 /// Waits until it is time to stop; a sender that is gone says so too.

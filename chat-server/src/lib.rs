@@ -18,6 +18,7 @@ mod accept;
 mod backend;
 mod migration;
 mod open_files;
+mod proxy;
 mod server;
 mod settings;
 mod telemetry;
@@ -26,6 +27,6 @@ pub use migration::{Migration, MigrationError, migrate, migration};
 pub use server::{RunningServer, Server, StartError, Stopped, in_full};
 pub use settings::{
     Accounts, Asking, Commits, Connections, Contacts, Devices, Gates, Groups, LogFormat, Messages, Mysql,
-    Presence, Rates, Redis, Sessions, Settings, SettingsError, Sources, Writing,
+    NoNetwork, Presence, Proxies, Rates, Redis, Sessions, Settings, SettingsError, Sources, Writing,
 };
 pub use telemetry::log_to_stderr;

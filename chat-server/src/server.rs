@@ -95,11 +95,12 @@ impl Server {
             );
         }
         let (stop, stopping) = watch::channel(false);
+        let deadline = settings.stop_deadline();
         let max = open_files::connections_within(settings.connections.max);
-        let acceptor = Acceptor::new(listener, engine.clone(), settings.connection(), max, stopping);
+        let (connection, proxies) = (settings.connection(), settings.proxies);
+        let acceptor = Acceptor::new(listener, engine.clone(), connection, proxies, max, stopping);
         let accepting = tokio::spawn(acceptor.run());
         tracing::info!(%address, node = settings.node, "accepting connections");
-        let deadline = settings.stop_deadline();
         Ok(RunningServer { address, engine, stop, accepting, deadline, _pruning: pruning })
     }
 }

@@ -10,6 +10,7 @@ mod check;
 mod connections;
 mod engine;
 mod error;
+mod proxies;
 mod source;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use backends::StoreAt;
 pub use error::SettingsError;
+pub use proxies::{NoNetwork, Proxies};
 pub use source::Sources;
 
 /// All settings of a server.
@@ -28,6 +30,11 @@ pub use source::Sources;
 pub struct Settings {
     /// Where it listens, `IP:PORT`; port 0 takes a free one. Default `127.0.0.1:6060`.
     pub listen: SocketAddr,
+    /// The proxies in front of it: addresses or networks, separated by commas (`10.0.0.7, fd00::/8`).
+    /// A connection from one of them begins, within 5 s, with a header of the PROXY protocol, version 1
+    /// or 2, that says whose it is; from anywhere else such a header is a violation of the protocol.
+    /// Default empty.
+    pub proxies: Proxies,
     /// The folder of the embedded store, made when it is absent. Default `./chat-data`.
     pub data: PathBuf,
     /// The store: `sqlite`, the embedded one in the folder `data`, or the address of a database that
@@ -77,6 +84,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 6060)),
+            proxies: Proxies::default(),
             data: PathBuf::from("./chat-data"),
             store: "sqlite".into(),
             bus: "none".into(),
@@ -291,6 +299,9 @@ pub struct Presence {
     /// How long a user stays online after the last session, so that a reconnection is not seen.
     /// Default 2 s.
     pub debounce_ms: u64,
+    /// A node of which nothing was heard for so long counts as dead, and its users as offline.
+    /// Default 10 s.
+    pub lease_ms: u64,
 }
 
 /// Settings of the store on MySQL.
@@ -325,6 +336,9 @@ pub struct Redis {
     /// How often the path is proven; three times without a proof, and it counts as degraded.
     /// Default 1 s.
     pub proof_interval_ms: u64,
+    /// A file with the certificates, in PEM, that those of the servers are checked against; the address
+    /// is one over TLS then. Empty for the authorities that the system trusts. Default empty.
+    pub tls_ca: PathBuf,
     /// The most bytes that wait to be published. Default 16 MiB.
     pub outgoing_bytes: usize,
     /// The most bytes that wait to be received. Default 64 MiB.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use chat_core::store::Store;
 use chat_core::{ConversationId, GroupAction, GroupId, LoggedIn, Token, UserId};
 use chat_store::sqlite::{SqliteOptions, SqliteStore};
 
@@ -34,7 +35,14 @@ pub struct Prepared {
 /// # Panics
 /// Where the engine refuses what it never should.
 pub async fn prepare(folder: &Path, users: usize, group: usize) -> Result<Prepared, Failure> {
-    let store = SqliteStore::open(folder, &SqliteOptions::default())?;
+    prepare_in(SqliteStore::open(folder, &SqliteOptions::default())?, users, group).await
+}
+
+/// The same in any store.
+///
+/// # Errors
+/// The store cannot be used as it should.
+pub async fn prepare_in(store: impl Store, users: usize, group: usize) -> Result<Prepared, Failure> {
     let (engine, mut ids) = (world::engine(store).await, Ids::default());
     let mut people = Vec::with_capacity(users);
     let mut logged_in: Vec<LoggedIn> = Vec::new();

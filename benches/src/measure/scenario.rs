@@ -17,9 +17,9 @@ use super::prepare::{self, Person};
 /// What a process of clients is told.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Job {
-    /// The server's address.
-    #[arg(long)]
-    pub address: String,
+    /// The server's address; several, with commas between them, are taken in turn.
+    #[arg(long, value_delimiter = ',')]
+    pub address: Vec<String>,
     /// The file with the users' tokens.
     #[arg(long)]
     pub people: PathBuf,
@@ -41,6 +41,13 @@ pub struct Job {
     /// What they do.
     #[arg(long)]
     pub scenario: Name,
+}
+
+impl Job {
+    /// Where a client connects to.
+    pub fn address(&self, client: usize) -> &str {
+        &self.address[client % self.address.len()]
+    }
 }
 
 /// A scenario.

@@ -26,11 +26,19 @@ pub struct Usage {
 }
 
 impl Server {
-    /// Starts the `chat-server` that was built beside this program.
+    /// Starts the `chat-server` that was built beside this program on the store in a folder.
     ///
     /// # Errors
     /// There is none, or it does not become ready.
-    pub async fn start(folder: &Path) -> Result<Self, Failure> {
+    pub async fn embedded(folder: &Path) -> Result<Self, Failure> {
+        Self::start(folder, &["--data", &folder.to_string_lossy()]).await
+    }
+
+    /// Starts it with these arguments; its settings are written into the folder.
+    ///
+    /// # Errors
+    /// There is none, or it does not become ready.
+    pub async fn start(folder: &Path, arguments: &[&str]) -> Result<Self, Failure> {
         let program = std::env::current_exe()?.with_file_name("chat-server");
         if !program.exists() {
             return Err("build the server first: cargo build --release -p chat-server".into());
@@ -43,8 +51,8 @@ impl Server {
         let mut child = Command::new(program)
             .arg("--config")
             .arg(&settings)
-            .args(["--listen", "127.0.0.1:0", "--data"])
-            .arg(folder)
+            .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;

@@ -15,8 +15,10 @@ use super::outbox::OutboxLimits;
 use super::passwords::Passwords;
 use super::presence::Presence;
 use super::rules::RulesCache;
+use super::slots::Slots;
 use super::{
     Authenticator, Core, Engine, EngineConfig, Hooks, Inner, Tasks, committer, follower, presence, repair,
+    slots,
 };
 use crate::bus::{Bus, Origin};
 use crate::store::{Store, StoreError};
@@ -126,8 +128,9 @@ impl EngineBuilder {
         });
         let origin =
             Origin { node: config.node.as_str().into(), boot: BootId(environment.random.number() >> 1) };
+        let presence = Arc::new(Presence::new(config.presence_debounce, config.presence_lease));
         let inner = Arc::new(Inner {
-            hub: Hub::new(config.gate_queue_bytes),
+            hub: Hub::new(config.gate_queue_bytes, Arc::clone(&presence)),
             committers: Committers::new(
                 self.store.writers(),
                 config.commit_queue_rows,
@@ -135,17 +138,18 @@ impl EngineBuilder {
                 config.commit_deadline,
             ),
             rules: RulesCache::new(),
-            presence: Presence::new(config.presence_debounce),
+            presence,
             store: self.store,
             bus: self.bus,
             origin,
-            epoch,
+            epoch: AtomicU64::new(epoch.0),
             passwords,
             authenticator: self.authenticator,
             hooks: self.hooks,
             outbox_limits,
             next_session: AtomicU64::new(1),
             arriving: Mutex::default(),
+            slots: Slots::default(),
             journal_wake: Notify::new(),
             counts: Counts::default(),
             watch: Watch::new(),
@@ -165,8 +169,10 @@ impl EngineBuilder {
         tasks.helpers.spawn(repair::release_topics(Arc::clone(&inner)));
         tasks.helpers.spawn(presence::run(Arc::clone(&inner)));
         tasks.helpers.spawn(health::run(Arc::clone(&inner)));
+        tasks.helpers.spawn(slots::run(Arc::clone(&inner)));
         if let Some(bus) = &inner.bus {
             tasks.helpers.spawn(follower::receive(Arc::clone(&inner), Arc::clone(bus)));
+            tasks.helpers.spawn(presence::announce(Arc::clone(&inner)));
         }
         if inner.store.is_shared() {
             let start = inner.store.journal_end().await.map_err(StartError::Store)?;

@@ -95,6 +95,9 @@ pub struct EngineConfig {
     /// How long a user stays online after the last session ended, so that a reconnection is not
     /// seen. Default 2 s.
     pub presence_debounce: Duration,
+    /// A node of which nothing was heard for so long counts as dead, and its users as offline. It says
+    /// that it lives three times in that time. Default 10 s.
+    pub presence_lease: Duration,
     /// How many passwords are hashed at the same time; more wait. Default: the number of cores.
     pub password_hashes_at_once: usize,
     /// What one password hash costs. Default: as OWASP recommends.
@@ -136,6 +139,7 @@ impl Default for EngineConfig {
             gate_repair_limit: 1_000,
             journal_interval: Duration::from_secs(1),
             presence_debounce: Duration::from_secs(2),
+            presence_lease: Duration::from_secs(10),
             password_hashes_at_once: std::thread::available_parallelism().map_or(1, Into::into),
             password_cost: PasswordCost::default(),
         }

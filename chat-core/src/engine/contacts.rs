@@ -81,7 +81,7 @@ impl Session {
                     profile: profile(account?),
                     relation: member.relation,
                     blocked: member.blocked,
-                    online: contact.then(|| self.core().seen_online(peer)),
+                    online: contact.then(|| self.core().presence.is_online(peer)),
                 })
             })
             .collect())

@@ -1,19 +1,29 @@
 //! What comes from other nodes: chunks by the bus, and by the journal whatever the bus did not bring.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Inner;
-use crate::bus::{Bus, BusEvent, Payload};
+use crate::EndReason;
+use crate::bus::{Bus, BusEvent, Message, Payload};
 use crate::store::JournalPosition;
 
 /// A page of the journal names so many moves.
 const PAGE: usize = 4_096;
 
+/// How often it is looked whether the store holds another history.
+const EPOCH_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Receives what other nodes publish.
 pub(super) async fn receive(inner: Arc<Inner>, bus: Arc<dyn Bus>) {
     while let Some(event) = bus.receive().await {
         match event {
+            BusEvent::Message(Message { origin, payload: Payload::Presence(presence) }) => {
+                inner.hear(&origin, &presence);
+            }
             // What this run of this node published has passed its gates already.
             BusEvent::Message(message) if message.origin == inner.origin => {}
             BusEvent::Message(message) => match message.payload {
@@ -21,7 +31,10 @@ pub(super) async fn receive(inner: Arc<Inner>, bus: Arc<dyn Bus>) {
                 Payload::Ephemeral(ephemeral) => inner.tell_here(ephemeral, None),
                 Payload::Presence(_) => {}
             },
-            BusEvent::Lagged => inner.journal_wake.notify_one(),
+            BusEvent::Lagged => {
+                inner.journal_wake.notify_one();
+                inner.presence.lagged();
+            }
         }
     }
 }
@@ -30,10 +43,17 @@ pub(super) async fn receive(inner: Arc<Inner>, bus: Arc<dyn Bus>) {
 /// how late anything can be, whatever happens to the bus or to the node that wrote it.
 pub(super) async fn follow(inner: Arc<Inner>, start: JournalPosition) {
     let mut position = start;
+    let mut look = Instant::now() + EPOCH_INTERVAL;
     loop {
         let wake = inner.journal_wake.notified();
         // Cancel-safe: a wake that is dropped with the future comes when the journal is read anyway.
         let _ = tokio::time::timeout(inner.config.journal_interval, wake).await;
+        if Instant::now() >= look {
+            look = Instant::now() + EPOCH_INTERVAL;
+            if let Some(start) = start_over(&inner).await {
+                position = start;
+            }
+        }
         loop {
             match inner.store.journal(&position, PAGE).await {
                 Ok(page) => {
@@ -57,4 +77,24 @@ pub(super) async fn follow(inner: Arc<Inner>, start: JournalPosition) {
             }
         }
     }
+}
+
+/// When an operator has restored another history: forgets everything that was true of the one before,
+/// and has clients come back to find out. Where the journal goes on, if so.
+async fn start_over(inner: &Inner) -> Option<JournalPosition> {
+    let epoch = inner.store.epoch().await.ok()?;
+    if epoch.0 == inner.epoch.load(Ordering::Acquire) {
+        return None;
+    }
+    // Whoever logs in from here on is told the new epoch. The position comes first: what is written
+    // after it is followed.
+    let position = inner.store.journal_end().await.ok()?;
+    tracing::warn!("the store holds another history: everybody starts over");
+    inner.epoch.store(epoch.0, Ordering::Release);
+    inner.rules.clear();
+    inner.hub.forget_gates();
+    for session in inner.hub.all_sessions() {
+        session.end(EndReason::Reset);
+    }
+    Some(position)
 }

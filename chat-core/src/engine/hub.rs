@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::figures::Delivered;
 use super::gate::{Gate, Offered, Step};
 use super::outbox::Outbox;
+use super::presence::Presence;
 use crate::{Chunk, ConversationId, Entry, Ephemeral, GroupId, Seq, UserId};
 use consequences::leaver;
 
@@ -29,6 +30,9 @@ const DELIVERIES_PER_TURN: usize = 256;
 pub(crate) struct Hub {
     gates: Vec<Mutex<BTreeMap<ConversationId, Arc<Gate>>>>,
     users: Vec<Mutex<BTreeMap<UserId, LocalUser>>>,
+    /// By user, wherever connected: the users with sessions here whose contact that is.
+    watchers: Vec<Mutex<BTreeMap<UserId, BTreeSet<UserId>>>>,
+    presence: Arc<Presence>,
     gate_bytes: usize,
     pub(crate) delivered: Delivered,
     /// Gates whose turn was given to the fan-out tasks; each stands here at most once.
@@ -55,13 +59,17 @@ struct LocalUser {
     contacts: BTreeSet<UserId>,
     /// Whom this user has blocked.
     blocked: BTreeSet<UserId>,
+    /// Whom notices named as contacts no more: what was read before them does not count.
+    parted: BTreeSet<UserId>,
 }
 
 impl Hub {
-    pub(crate) fn new(gate_bytes: usize) -> Self {
+    pub(crate) fn new(gate_bytes: usize, presence: Arc<Presence>) -> Self {
         Self {
             gates: (0..SHARDS).map(|_| Mutex::default()).collect(),
             users: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            watchers: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            presence,
             gate_bytes,
             delivered: Delivered::default(),
             turns: Mutex::default(),
@@ -77,12 +85,10 @@ impl Hub {
         }
     }
 
-    /// Adds a session; whether it is the user's first here.
-    pub(crate) fn add_session(&self, outbox: &Arc<Outbox>) -> bool {
+    /// Adds a session.
+    pub(crate) fn add_session(&self, outbox: &Arc<Outbox>) {
         let mut users = self.user_shard(outbox.user);
-        let user = users.entry(outbox.user).or_default();
-        user.sessions.push(Arc::clone(outbox));
-        user.sessions.len() == 1
+        users.entry(outbox.user).or_default().sessions.push(Arc::clone(outbox));
     }
 
     /// Removes a session from its user and from every gate; whether it was the user's last here.
@@ -93,8 +99,10 @@ impl Hub {
                 Some(user) => {
                     user.sessions.retain(|session| session.session != outbox.session);
                     let last = user.sessions.is_empty();
-                    if last {
-                        users.remove(&outbox.user);
+                    if last && let Some(gone) = users.remove(&outbox.user) {
+                        for contact in &gone.contacts {
+                            self.unwatch(*contact, outbox.user);
+                        }
                     }
                     last
                 }
@@ -132,8 +140,38 @@ impl Hub {
     /// have added meanwhile stays.
     pub(crate) fn add_bonds(&self, user: UserId, contacts: BTreeSet<UserId>, blocked: BTreeSet<UserId>) {
         if let Some(local) = self.user_shard(user).get_mut(&user) {
-            local.contacts.extend(contacts);
+            for contact in contacts {
+                if !local.parted.contains(&contact) && local.contacts.insert(contact) {
+                    self.watch(contact, user);
+                }
+            }
             local.blocked.extend(blocked);
+        }
+    }
+
+    /// Those with sessions here who are to be told of a user's presence. Where the user is connected
+    /// here, too, both must count the other as a contact at this moment.
+    pub(crate) fn watchers(&self, of: UserId) -> BTreeSet<UserId> {
+        let mut watchers = self.watcher_shard(of).get(&of).cloned().unwrap_or_default();
+        if let Some(local) = self.user_shard(of).get(&of) {
+            watchers.retain(|watcher| local.contacts.contains(watcher));
+        }
+        watchers
+    }
+
+    /// Called under the lock of the watcher's shard, so that it agrees with the watcher's contacts.
+    fn watch(&self, user: UserId, watcher: UserId) {
+        self.watcher_shard(user).entry(user).or_default().insert(watcher);
+    }
+
+    /// As [`Hub::watch`].
+    fn unwatch(&self, user: UserId, watcher: UserId) {
+        let mut shard = self.watcher_shard(user);
+        if let Some(watchers) = shard.get_mut(&user) {
+            watchers.remove(&watcher);
+            if watchers.is_empty() {
+                shard.remove(&user);
+            }
         }
     }
 
@@ -151,11 +189,6 @@ impl Hub {
             }
             _ => false,
         }
-    }
-
-    /// Whose presence concerns a user with sessions here.
-    pub(crate) fn contacts(&self, user: UserId) -> BTreeSet<UserId> {
-        self.user_shard(user).get(&user).map_or_else(BTreeSet::new, |local| local.contacts.clone())
     }
 
     /// Queues an ephemeral event for all sessions of a user but one.
@@ -253,6 +286,20 @@ impl Hub {
     pub(crate) fn enter(&self, user: UserId, group: GroupId) {
         lock(&self.entered).insert((user, group));
         self.entered_wake.notify_one();
+    }
+
+    /// Lets everybody listen to nothing more: whoever listens from now on begins anew.
+    pub(crate) fn forget_gates(&self) {
+        for shard in &self.gates {
+            let gates = std::mem::take(&mut *lock(shard));
+            for (conversation, gate) in gates {
+                for listener in gate.detach_user(None) {
+                    listener.forget(&conversation);
+                }
+                lock(&self.closed).insert(conversation);
+            }
+        }
+        self.closed_wake.notify_one();
     }
 
     /// Lets a session listen to a conversation no more.
@@ -373,6 +420,10 @@ impl Hub {
 
     fn gate_shard(&self, of: &ConversationId) -> MutexGuard<'_, BTreeMap<ConversationId, Arc<Gate>>> {
         lock(&self.gates[shard_of(&of.key())])
+    }
+
+    fn watcher_shard(&self, user: UserId) -> MutexGuard<'_, BTreeMap<UserId, BTreeSet<UserId>>> {
+        lock(&self.watchers[shard_of(&user.number().to_be_bytes())])
     }
 
     fn user_shard(&self, user: UserId) -> MutexGuard<'_, BTreeMap<UserId, LocalUser>> {

@@ -10,6 +10,7 @@ use super::config::DevicePolicy;
 use super::passwords::Passwords;
 use super::session::{self, Events, Session};
 use super::{Core, Engine, inbox_once};
+use crate::bus::Origin;
 use crate::store::{Append, Digest, Item, Outcome, Precondition, SeqRef, StandingChange, Write};
 use crate::{
     Account, AccountName, Attachment, ClientId, Content, ConversationId, Credentials, Device, DeviceEvent,
@@ -142,10 +143,11 @@ impl Core {
     }
 
     /// Whether a slot's session still exists. One of an earlier run of this node does not; one of
-    /// another node is believed.
+    /// another node is believed until that node is known to be dead.
     pub(super) fn is_live(&self, user: UserId, slot: &Attachment) -> bool {
         if *slot.node != *self.origin.node {
-            return true;
+            let node = Origin { node: (*slot.node).into(), boot: slot.boot };
+            return !self.presence.is_over(&node);
         }
         // In this order: a session is in the hub before it has arrived.
         slot.boot == self.origin.boot
@@ -264,7 +266,7 @@ async fn new_device(core: &Arc<Core>, user: UserId, label: &str) -> Result<Logge
         let giving_way = give_way(core.config.devices, &devices, |slot| core.is_live(user, slot))?;
         let new = NewDevice::draw(core, label);
         let mut append = vec![device_notice(user, DeviceEvent::Added, new.id, label)];
-        let mut write = Vec::new();
+        let mut write = evictions(core, &devices);
         for device in giving_way {
             append.push(device_notice(user, DeviceEvent::Replaced, device.id, &device.label));
             write.push(Write::DeleteDevice(device.id));
@@ -292,6 +294,7 @@ async fn known_device(core: &Arc<Core>, token: &Token) -> Result<LoggedIn, Error
         let slot = arriving.slot.clone();
         let mut require = vec![Precondition::Slot(device.id, device.attached.clone())];
         let mut write = vec![Write::Attach { device: device.id, slot: Some(slot.clone()), now: core.now() }];
+        let mut evicted = Vec::new();
         if core.config.devices == DevicePolicy::RefuseWhileOnline {
             // Two devices that log in at the same moment change the same rules: one is stale and
             // then sees the other.
@@ -301,10 +304,13 @@ async fn known_device(core: &Arc<Core>, token: &Token) -> Result<LoggedIn, Error
             give_way(core.config.devices, &others, |slot| core.is_live(user, slot))?;
             require.push(Precondition::Rules(inbox, rules[0]));
             write.push(Write::RaiseRules(inbox));
+            evicted = evictions(core, &others);
         }
-        // A session that another node may still have of it hears so, and looks who has the slot.
+        // A session that another node may still have hears so, and looks who has the slot.
         let elsewhere = device.attached.as_ref().is_some_and(|slot| *slot.node != *core.origin.node);
-        let append = elsewhere
+        let tell = elsewhere || !evicted.is_empty();
+        write.append(&mut evicted);
+        let append = tell
             .then(|| device_notice(user, DeviceEvent::Added, device.id, &device.label))
             .into_iter()
             .collect();
@@ -315,6 +321,18 @@ async fn known_device(core: &Arc<Core>, token: &Token) -> Result<LoggedIn, Error
         }
     }
     Err(busy())
+}
+
+/// Takes the slots that dead nodes hold, where only one device may be online. A node that was taken
+/// for dead and lives (it was frozen, or cut off from the bus) finds that out from the inbox, and
+/// ends its session: two are never online for longer than that takes.
+fn evictions(core: &Core, devices: &[Device]) -> Vec<Write> {
+    if core.config.devices != DevicePolicy::RefuseWhileOnline {
+        return Vec::new();
+    }
+    let elsewhere = |slot: &Attachment| *slot.node != *core.origin.node;
+    let evicted = devices.iter().filter(|device| device.attached.as_ref().is_some_and(elsewhere));
+    evicted.map(|device| Write::Attach { device: device.id, slot: None, now: device.last_seen }).collect()
 }
 
 /// Which devices give way to a new one.

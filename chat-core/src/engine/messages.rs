@@ -187,7 +187,8 @@ impl Session {
             countable: content.is_countable(),
             target,
             content: content.encode(),
-            changes_rules: false,
+            // Both are decided on what the other left.
+            changes_rules: matches!(wish, Wish::Edit { .. } | Wish::Recall { .. }),
         };
         Ok(Prepared::New(Box::new(SendWork {
             once,

@@ -1,4 +1,14 @@
-//! Who is online: told to contacts, once a change has lasted.
+//! Who is online: told to contacts, once a change has lasted, wherever the user is connected.
+//!
+//! - here: users with sessions of this node, and those whose last session ended so lately that it may
+//!   be a reconnection; `elsewhere`: those of other nodes, as these have said.
+//! - `announce`: what this node says to others.
+//!
+//! Contacts are told in one place, [`run`], and always what is true at that moment: whatever order
+//! changes come in, the last thing that is told is what lasts.
+
+mod announce;
+mod elsewhere;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,47 +18,72 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Inner;
+use crate::bus::{NodePresence, NodeSaid, Origin, Payload, Topic};
 use crate::{Ephemeral, UserId};
 
-/// The users whose last session has ended lately. They count as online until it has lasted, so that
-/// nobody sees a reconnection.
+pub(super) use announce::announce;
+use elsewhere::Elsewhere;
+
+/// After so many users whose contacts were told, others get their turn.
+const TOLD_PER_TURN: usize = 64;
+
+/// What is known of who is online.
 pub(crate) struct Presence {
     debounce: Duration,
-    leaving: Mutex<Leaving>,
+    state: Mutex<State>,
+    /// There is somebody to tell of, or somebody leaves earlier than known before.
     wake: Notify,
+    /// There is something to say to other nodes.
+    announce_wake: Notify,
+}
+
+struct State {
+    /// Who is online here, those who are leaving included.
+    online: BTreeSet<UserId>,
+    leaving: Leaving,
+    elsewhere: Elsewhere,
+    /// Whose contacts are to be told.
+    changed: BTreeSet<UserId>,
+    /// New contacts: who is to be told of whom.
+    introduced: BTreeSet<(UserId, UserId)>,
+    /// Whose coming or going others have not been told of, and whether they think them online.
+    unannounced: BTreeMap<UserId, bool>,
+    /// Others want to hear: that this node lives, and who is online on it.
+    asked_beat: bool,
+    asked_all: bool,
+    /// What others said may have been lost: they are to say again how far they are.
+    lagged: bool,
+    /// Nodes that are to be asked for their rosters.
+    to_ask: BTreeSet<Origin>,
 }
 
 /// Users by name and by when they are due, so that a storm of departures costs each of them the same.
 #[derive(Default)]
 struct Leaving {
-    users: BTreeMap<UserId, Departure>,
+    users: BTreeMap<UserId, Instant>,
     due: BTreeSet<(Instant, UserId)>,
 }
 
-struct Departure {
-    due: Instant,
-    contacts: BTreeSet<UserId>,
-}
-
 impl Leaving {
-    fn insert(&mut self, user: UserId, departure: Departure) {
+    fn insert(&mut self, user: UserId, due: Instant) {
         self.remove(user);
-        self.due.insert((departure.due, user));
-        self.users.insert(user, departure);
+        self.due.insert((due, user));
+        self.users.insert(user, due);
     }
 
-    fn remove(&mut self, user: UserId) -> Option<Departure> {
-        let departure = self.users.remove(&user)?;
-        self.due.remove(&(departure.due, user));
-        Some(departure)
+    fn remove(&mut self, user: UserId) {
+        if let Some(due) = self.users.remove(&user) {
+            self.due.remove(&(due, user));
+        }
     }
 
     /// Takes those who are due by now.
-    fn take_due(&mut self, now: Instant) -> Vec<(UserId, Departure)> {
+    fn take_due(&mut self, now: Instant) -> Vec<UserId> {
         let mut gone = Vec::new();
         while let Some((due, user)) = self.due.first().copied().filter(|(due, _)| *due <= now) {
             self.due.remove(&(due, user));
-            gone.extend(self.users.remove(&user).map(|departure| (user, departure)));
+            self.users.remove(&user);
+            gone.push(user);
         }
         gone
     }
@@ -59,50 +94,114 @@ impl Leaving {
 }
 
 impl Presence {
-    pub(crate) fn new(debounce: Duration) -> Self {
-        Self { debounce, leaving: Mutex::default(), wake: Notify::new() }
+    pub(crate) fn new(debounce: Duration, lease: Duration) -> Self {
+        let state = State {
+            online: BTreeSet::new(),
+            leaving: Leaving::default(),
+            elsewhere: Elsewhere::new(lease, debounce),
+            changed: BTreeSet::new(),
+            introduced: BTreeSet::new(),
+            unannounced: BTreeMap::new(),
+            asked_beat: false,
+            asked_all: false,
+            lagged: false,
+            to_ask: BTreeSet::new(),
+        };
+        Self { debounce, state: Mutex::new(state), wake: Notify::new(), announce_wake: Notify::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Leaving> {
-        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether contacts see a user as online.
+    pub(crate) fn is_online(&self, user: UserId) -> bool {
+        self.lock().is_online(user)
+    }
+
+    /// A session of a user has begun here, and its contacts are known.
+    pub(crate) fn came(&self, user: UserId) {
+        let mut state = self.lock();
+        state.leaving.remove(user);
+        if state.online.insert(user) {
+            state.unannounced.entry(user).or_insert(false);
+            if !state.elsewhere.is_online(user) {
+                state.changed.insert(user);
+                self.wake.notify_one();
+            }
+            self.announce_wake.notify_one();
+        }
+    }
+
+    /// A user's last session here has ended; `lasting` when it was meant so.
+    pub(crate) fn went(&self, user: UserId, lasting: Lasting) {
+        let due = match lasting {
+            Lasting::Yes => Instant::now(),
+            Lasting::Unknown => Instant::now() + self.debounce,
+        };
+        let mut state = self.lock();
+        if state.online.contains(&user) {
+            state.leaving.insert(user, due);
+            if state.leaving.next_due() == Some(due) {
+                self.wake.notify_one();
+            }
+        }
+    }
+
+    /// Two have become contacts: `user` is told that the other is online, if that is so.
+    pub(crate) fn introduce(&self, user: UserId, peer: UserId) {
+        self.lock().introduced.insert((user, peer));
+        self.wake.notify_one();
+    }
+
+    /// What nodes said may have been lost.
+    pub(crate) fn lagged(&self) {
+        let mut state = self.lock();
+        state.lagged = true;
+        state.asked_beat = true;
+        drop(state);
+        self.announce_wake.notify_one();
+    }
+
+    /// Whether a run of another node is known to be over, or dead.
+    pub(crate) fn is_over(&self, origin: &Origin) -> bool {
+        self.lock().elsewhere.is_over(origin, Instant::now())
+    }
+
+    /// Somebody is to be told again whether a user is online.
+    fn tell_of(&self, users: impl IntoIterator<Item = UserId>) {
+        let mut state = self.lock();
+        for user in users {
+            if !state.online.contains(&user) {
+                state.changed.insert(user);
+            }
+        }
+        if !state.changed.is_empty() {
+            self.wake.notify_one();
+        }
     }
 }
 
-impl Inner {
-    /// Whether contacts see this user as online.
-    pub(crate) fn seen_online(&self, user: UserId) -> bool {
-        self.hub.is_online(user) || self.presence.lock().users.contains_key(&user)
+impl State {
+    fn is_online(&self, user: UserId) -> bool {
+        self.online.contains(&user) || self.elsewhere.is_online(user)
     }
 
-    /// A user's first session has begun, and its contacts are known.
-    pub(crate) fn came_online(&self, user: UserId) {
-        if self.presence.lock().remove(user).is_none() {
-            self.tell_contacts(user, &self.hub.contacts(user), true);
-        }
-    }
-
-    /// A user's last session has ended; `lasting` when it was meant so.
-    pub(crate) fn went_offline(&self, user: UserId, contacts: BTreeSet<UserId>, lasting: Lasting) {
-        let due = match lasting {
-            Lasting::Yes => Instant::now(),
-            Lasting::Unknown => Instant::now() + self.presence.debounce,
-        };
-        let mut leaving = self.presence.lock();
-        leaving.insert(user, Departure { due, contacts });
-        let is_next = leaving.next_due() == Some(due);
-        drop(leaving);
-        if is_next {
-            self.presence.wake.notify_one();
-        }
-    }
-
-    fn tell_contacts(&self, user: UserId, contacts: &BTreeSet<UserId>, online: bool) {
-        for contact in contacts {
-            // Both must count the other as a contact at this moment.
-            if self.hub.contacts(*contact).contains(&user) {
-                self.hub.tell_user(*contact, Ephemeral::Presence { user, online }, None);
+    /// Lets those go who have stayed away.
+    fn part(&mut self, now: Instant, has_come_back: impl Fn(UserId) -> bool) -> bool {
+        let gone = self.leaving.take_due(now);
+        let mut any = false;
+        for user in gone {
+            // One who is back and whose session has not begun in full yet says so when it has.
+            if !has_come_back(user) && self.online.remove(&user) {
+                any = true;
+                self.unannounced.entry(user).or_insert(true);
+                if !self.elsewhere.is_online(user) {
+                    self.changed.insert(user);
+                }
             }
         }
+        any
     }
 }
 
@@ -115,20 +214,95 @@ pub(crate) enum Lasting {
     Unknown,
 }
 
-/// Announces users as offline once they have stayed away.
-pub(super) async fn run(inner: Arc<Inner>) {
-    loop {
+impl Inner {
+    /// Takes in what a node said of who is online on it.
+    pub(super) fn hear(&self, from: &Origin, presence: &NodePresence) {
+        let own_name = from.node == self.origin.node;
         let now = Instant::now();
-        let (gone, next) = {
-            let mut leaving = inner.presence.lock();
-            (leaving.take_due(now), leaving.next_due())
+        let mut state = self.presence.lock();
+        if own_name && from.boot == self.origin.boot {
+            state.elsewhere.returned(now);
+            return;
+        }
+        if own_name && presence.said == NodeSaid::Beat {
+            tracing::error!(node = %from.node, "another node has this node's name");
+        }
+        match &presence.said {
+            NodeSaid::Ask(None) => state.asked_beat = true,
+            NodeSaid::Ask(Some(whom)) if *whom == self.origin => state.asked_all = true,
+            _ => {}
+        }
+        let mut talk = state.asked_beat || state.asked_all;
+        let consequences = state.elsewhere.hear(from, presence, now);
+        if consequences.ask {
+            state.to_ask.insert(from.clone());
+            talk = true;
+        }
+        drop(state);
+        if consequences.revenant {
+            tracing::error!(node = %from.node, "two nodes share a name");
+        }
+        self.presence.tell_of(consequences.changed);
+        if talk {
+            self.presence.announce_wake.notify_one();
+        }
+    }
+
+    /// Tells contacts whether a user is online, as of now.
+    fn tell_contacts(&self, user: UserId) {
+        let watchers = self.hub.watchers(user);
+        if watchers.is_empty() {
+            return;
+        }
+        let online = self.presence.is_online(user);
+        for watcher in watchers {
+            self.hub.tell_user(watcher, Ephemeral::Presence { user, online }, None);
+        }
+    }
+
+    /// Tells other nodes that this one stops in order: they need not wait whether it comes back.
+    pub(super) fn say_farewell(&self) {
+        self.tell_nodes(0, NodeSaid::Leaving);
+    }
+
+    /// Says something to all nodes.
+    fn tell_nodes(&self, version: u64, said: NodeSaid) {
+        if let Some(bus) = &self.bus {
+            let payload = Payload::Presence(NodePresence { version, said });
+            let origin = self.origin.clone();
+            let _ = bus.publish(Topic::Nodes, crate::bus::Message { origin, payload });
+        }
+    }
+}
+
+/// Tells contacts of those who came and, once they have stayed away, of those who went.
+pub(super) async fn run(inner: Arc<Inner>) {
+    let presence = &inner.presence;
+    loop {
+        let (changed, introduced, next) = {
+            let mut state = presence.lock();
+            if state.part(Instant::now(), |user| inner.hub.is_online(user)) {
+                presence.announce_wake.notify_one();
+            }
+            let introduced = std::mem::take(&mut state.introduced);
+            (std::mem::take(&mut state.changed), introduced, state.leaving.next_due())
         };
-        for (user, departure) in gone {
-            if !inner.hub.is_online(user) {
-                inner.tell_contacts(user, &departure.contacts, false);
+        let idle = changed.is_empty() && introduced.is_empty();
+        for (user, peer) in introduced {
+            if presence.is_online(peer) {
+                inner.hub.tell_user(user, Ephemeral::Presence { user: peer, online: true }, None);
             }
         }
-        let wake = inner.presence.wake.notified();
+        for (told, user) in changed.into_iter().enumerate() {
+            inner.tell_contacts(user);
+            if told % TOLD_PER_TURN == TOLD_PER_TURN - 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+        if !idle {
+            continue;
+        }
+        let wake = presence.wake.notified();
         match next {
             // Cancel-safe: the next look finds whatever the wake stood for.
             Some(due) => drop(tokio::time::timeout_at(due, wake).await),

@@ -162,8 +162,8 @@ pub(super) async fn end_superseded(inner: Arc<Inner>) {
                 Ok(devices) => {
                     for session in inner.hub.sessions(user) {
                         let device = devices.iter().find(|device| device.id == session.device);
-                        let holder = device.and_then(|device| device.attached.as_ref());
-                        if holder.is_some_and(|holder| *holder != inner.slot_of(&session)) {
+                        let own = inner.slot_of(&session);
+                        if device.is_some_and(|device| device.attached.as_ref() != Some(&own)) {
                             session.end(EndReason::Superseded);
                         }
                     }

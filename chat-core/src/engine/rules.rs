@@ -210,6 +210,11 @@ impl RulesCache {
         generations.old.remove(&(conversation, user));
     }
 
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Generations::default();
+    }
+
     /// The rules, from here or from the store.
     pub(crate) async fn get(
         &self,

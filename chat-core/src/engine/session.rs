@@ -9,13 +9,13 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
-use super::committer::{Work, store_error};
+use super::committer::store_error;
 use super::outbox::Outbox;
 use super::presence::Lasting;
 use super::rate::Bucket;
-use super::{Core, Inner, Settled};
+use super::{Core, Settled};
 use crate::bus::Topic;
-use crate::store::{Digest, Item, Once, Precondition, Store, Write};
+use crate::store::{Digest, Once, Store};
 use crate::{
     Attachment, ConversationId, DeviceId, EndReason, Error, ErrorKind, Event, Head, Member, Relation, Seq,
     TokenHash, UserId,
@@ -112,36 +112,10 @@ impl Session {
             _ => lasting,
         };
         outbox.end(EndReason::LoggedOut);
-        let contacts = core.hub.contacts(outbox.user);
         if core.hub.remove_session(outbox) {
-            core.went_offline(outbox.user, contacts, lasting);
+            core.presence.went(outbox.user, lasting);
         }
         core.release_slot(outbox);
-    }
-}
-
-impl Inner {
-    /// What the slot of its device holds while a session of this node has it.
-    pub(super) fn slot_of(&self, outbox: &Outbox) -> Attachment {
-        let node = (*self.origin.node).into();
-        Attachment { node, boot: self.origin.boot, session: outbox.session }
-    }
-
-    /// Clears the slot of a session that has ended. Nobody waits for it: a slot left behind names
-    /// this run, and is taken over by the next log-in of the device.
-    pub(super) fn release_slot(&self, outbox: &Outbox) {
-        let slot = self.slot_of(outbox);
-        let item = Item {
-            require: vec![Precondition::Slot(outbox.device, Some(slot))],
-            write: vec![Write::Attach {
-                device: outbox.device,
-                slot: None,
-                now: self.environment.clock.now(),
-            }],
-            ..Item::default()
-        };
-        let inbox = ConversationId::Inbox(outbox.user);
-        drop(self.committers.submit(&inbox, Work::Item(Box::new(item))));
     }
 }
 
@@ -223,7 +197,7 @@ pub(super) async fn begin(
     let session = Session { shared: Arc::new(shared) };
     // From here on a failure ends the session by dropping its events.
     let events = Events { session: session.clone() };
-    let first = core.hub.add_session(&outbox);
+    core.hub.add_session(&outbox);
     if core.committers.is_closed() {
         // A shutdown that began meanwhile may have looked for sessions before this one was there.
         outbox.end(EndReason::ShuttingDown);
@@ -242,9 +216,7 @@ pub(super) async fn begin(
         }
         Some(_) => {}
     }
-    if first {
-        core.came_online(user);
-    }
+    core.presence.came(user);
     Ok((session, events))
 }
 

@@ -42,6 +42,7 @@ struct Queue {
 struct Waiting {
     messages: VecDeque<Message>,
     lagged: bool,
+    closed: bool,
 }
 
 impl InProcessBus {
@@ -62,6 +63,9 @@ impl InProcessBus {
 #[async_trait]
 impl Bus for InProcessEndpoint {
     fn publish(&self, topic: Topic, message: Message) -> Published {
+        if lock(&self.queue.waiting).closed {
+            return Published::Dropped;
+        }
         let receivers: Vec<_> = lock(&self.bus.shared)
             .by_topic
             .get(&topic)
@@ -74,6 +78,9 @@ impl Bus for InProcessEndpoint {
 
     async fn subscribe(&self, topics: &[Topic]) -> Result<(), BusUnavailable> {
         let mut shared = lock(&self.bus.shared);
+        if lock(&self.queue.waiting).closed {
+            return Err(BusUnavailable);
+        }
         for topic in topics {
             shared.by_topic.entry(*topic).or_default().insert(self.number, Arc::downgrade(&self.queue));
             lock(&self.topics).insert(*topic);
@@ -93,6 +100,9 @@ impl Bus for InProcessEndpoint {
         loop {
             {
                 let mut waiting = lock(&self.queue.waiting);
+                if waiting.closed {
+                    return None;
+                }
                 if std::mem::take(&mut waiting.lagged) {
                     return Some(BusEvent::Lagged);
                 }
@@ -101,6 +111,22 @@ impl Bus for InProcessEndpoint {
                 }
             }
             self.queue.wake.notified().await;
+        }
+    }
+
+    /// What was taken is in the queues of its receivers already.
+    async fn close(&self) {
+        self.queue.close();
+        self.leave();
+    }
+}
+
+impl InProcessEndpoint {
+    /// Ends all subscriptions.
+    fn leave(&self) {
+        let mut shared = lock(&self.bus.shared);
+        for topic in std::mem::take(&mut *lock(&self.topics)) {
+            shared.remove(topic, self.number);
         }
     }
 }
@@ -119,6 +145,9 @@ impl Subscriptions {
 impl Queue {
     fn push(&self, message: Message) {
         let mut waiting = lock(&self.waiting);
+        if waiting.closed {
+            return;
+        }
         if waiting.messages.len() >= QUEUE_LIMIT {
             waiting.messages.clear();
             waiting.lagged = true;
@@ -128,15 +157,16 @@ impl Queue {
         drop(waiting);
         self.wake.notify_one();
     }
+
+    fn close(&self) {
+        *lock(&self.waiting) = Waiting { closed: true, ..Waiting::default() };
+        self.wake.notify_one();
+    }
 }
 
 impl Drop for InProcessEndpoint {
     fn drop(&mut self) {
-        let topics = std::mem::take(&mut *lock(&self.topics));
-        let mut shared = lock(&self.bus.shared);
-        for topic in topics {
-            shared.remove(topic, self.number);
-        }
+        self.leave();
     }
 }
 

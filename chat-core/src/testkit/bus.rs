@@ -10,6 +10,7 @@
 //! carries what a quiet one does, though: a small message that is lost although nothing was wrong
 //! fails the case.
 
+mod closing;
 mod fixture;
 mod loss;
 mod payloads;
@@ -97,6 +98,7 @@ cases! { $
     publishing {
         publishing_never_waits,
         publishing_to_nobody_is_no_error,
+        own_messages_come_back,
         own_messages_are_recognised_by_their_origin,
     }
     loss {
@@ -107,5 +109,9 @@ cases! { $
         chunks_read_back_equal,
         large_chunks_read_back_equal,
         ephemerals_read_back_equal,
+    }
+    closing {
+        closed_takes_nothing,
+        closed_endpoint_leaves_the_others_alone,
     }
 }

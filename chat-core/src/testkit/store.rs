@@ -87,6 +87,7 @@ cases! { $
     heads {
         epoch_is_one_and_stays,
         entries_get_the_seqs_after_the_head_in_the_order_of_the_batch,
+        gapless_refused_and_repeated_items_take_no_seq,
         ordinals_count_countable_entries_only,
         time_never_runs_back,
         head_of_a_conversation_into_which_nothing_was_written_is_empty,
@@ -144,6 +145,7 @@ cases! { $
         roster_is_in_the_order_of_joining,
         roster_pages_are_gapless_under_every_filter,
         memberships_are_in_the_order_of_keys_with_their_heads,
+        memberships_hold_what_a_user_has_left,
         memberships_pages_are_gapless,
     }
     cursors {
@@ -168,6 +170,7 @@ cases! { $
     pages {
         pages_are_gapless_in_both_directions,
         pages_keep_to_their_bytes_but_are_never_empty,
+        pages_are_gapless_at_their_byte_limit,
         history_pages_by_countable_entries_in_both_directions,
         history_folds_in_what_refers_to_the_page,
         history_says_whether_there_is_more,
@@ -189,8 +192,12 @@ cases! { $
         racing_writers_leave_gapless_seqs,
         racing_repetitions_commit_once,
         racing_takers_of_one_name_leave_one_holder,
+        racing_takers_of_one_handle_leave_one_holder,
+        racing_takers_of_one_id_leave_one_holder,
+        racing_sessions_attach_to_one_slot_once,
         racing_decisions_on_the_same_rules_commit_once,
         racing_readers_see_only_whole_items_and_every_acknowledged_commit,
+        racing_reads_of_every_kind_see_acknowledged_commits,
         racing_batches_over_the_same_conversations_all_commit,
         journal_is_complete_under_racing_writers,
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use chat_core::testkit::faults::{FaultyStore, StoreWeather};
 use chat_core::{
     Blocking, ClientId, Content, Credentials, DeviceEvent, DevicePolicy, DisplayName, EndReason, Engine,
     ErrorKind, Job, LeftMessages, Password, Standing, Token,
@@ -130,6 +131,32 @@ async fn while_a_device_is_online_others_are_refused() {
     drop(second);
     tokio::time::sleep(Duration::from_millis(1)).await;
     again(&engine, token).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ended_while_the_store_was_away_keeps_nobody_out() {
+    let world = World::new();
+    let mut exclusive = config();
+    exclusive.devices = DevicePolicy::RefuseWhileOnline;
+    let (store, faults) = FaultyStore::new(Arc::clone(&world.store));
+    let here = world.builder_over(Arc::new(store), exclusive.clone()).bus(world.bus.endpoint());
+    let here = here.start().await.expect("an engine");
+    let there = world.builder(exclusive).bus(world.bus.endpoint()).start().await.expect("an engine");
+    let ada = join(&here, "ada").await;
+    let token = ada.token();
+    drop(ada);
+    for weather in [StoreWeather::Away, StoreWeather::Frozen] {
+        let ada = again(&here, token).await;
+        faults.commits(weather);
+        drop(ada);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let refused = login(&there, "ada").await.map(drop).expect_err("the slot is still taken");
+        assert_eq!(refused.kind(), ErrorKind::AlreadyOnline);
+        faults.commits(StoreWeather::Fair);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(login(&there, "ada").await.expect("nobody is online"));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

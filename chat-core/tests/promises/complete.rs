@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use chat_core::bus::Topic;
 use chat_core::memory::MemoryStore;
-use chat_core::testkit::faults::{BusFaults, BusWeather, FaultyBus};
-use chat_core::{Engine, Epoch, GroupAction, JoinPolicy};
+use chat_core::testkit::faults::{BusFaults, BusWeather, FaultyBus, FaultyStore};
+use chat_core::{EndReason, Engine, Epoch, GroupAction, JoinPolicy};
 
 use crate::client::Client;
 use crate::world::{
@@ -228,16 +228,17 @@ async fn a_node_listens_to_what_its_users_are_in_and_to_nothing_else() {
     let all = create(&ada, closed("all"), &[bob.user()]).await;
     hears(&mut bob, group(all), 1).await;
     let user = Topic::User(bob.user());
-    assert_eq!(there.1.topics().into_iter().collect::<Vec<_>>(), [user, Topic::Group(all)]);
+    let topics = || there.1.topics().into_iter().collect::<Vec<_>>();
+    assert_eq!(topics(), [Topic::Nodes, user, Topic::Group(all)]);
     act(&ada, all, GroupAction::Remove(bob.user())).await;
     hears(&mut bob, group(all), 2).await;
     tokio::time::sleep(Duration::from_millis(10)).await;
-    assert_eq!(there.1.topics().into_iter().collect::<Vec<_>>(), [user]);
+    assert_eq!(topics(), [Topic::Nodes, user]);
     let token = bob.into_token();
     tokio::time::sleep(Duration::from_millis(10)).await;
-    assert_eq!(there.1.topics().len(), 0);
+    assert_eq!(topics(), [Topic::Nodes]);
     let mut bob = again(&there.0, token).await;
-    assert_eq!(there.1.topics().into_iter().collect::<Vec<_>>(), [user]);
+    assert_eq!(topics(), [Topic::Nodes, user]);
     let seq = say(&ada, direct(&ada, &bob), "still there?").await.seq;
     let at = direct(&ada, &bob);
     bob.within(Duration::from_millis(1), "the message", |bob| bob.position(&at) >= seq).await;
@@ -261,4 +262,23 @@ async fn a_receiver_that_lagged_follows_the_journal_at_once() {
     faults.receiving(BusWeather::default());
     faults.lag();
     bob.within(Duration::from_millis(100), "the message", |bob| bob.position(&at) >= seq).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_another_history_was_restored_everybody_starts_over() {
+    let world = World::new();
+    let (store, faults) = FaultyStore::new(Arc::clone(&world.store));
+    let engine = world.builder_over(Arc::new(store), config()).start().await.expect("an engine");
+    let (mut ada, bob) = (join(&engine, "ada").await, join(&engine, "bob").await);
+    let token = ada.token();
+    say(&bob, direct(&ada, &bob), "hello").await;
+    faults.says_epoch(Epoch(7));
+    ada.within(Duration::from_secs(10), "the end", |ada| ada.ended.is_some()).await;
+    assert_eq!(ada.ended, Some(EndReason::Reset));
+    assert_eq!(engine.epoch(), Epoch(7));
+    let (ada, mut bob) = (again(&engine, token).await, another(&engine, "bob").await);
+    let (at, seq) = (direct(&ada, &bob), say(&ada, direct(&ada, &bob), "again").await.seq);
+    bob.within(Duration::from_millis(1), "the message", |bob| bob.position(&at) >= seq).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(ada.contacts(None, 1).await.is_ok(), "once");
 }

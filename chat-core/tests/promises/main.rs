@@ -17,6 +17,7 @@ mod hooks;
 mod once;
 mod ordered;
 mod presence;
+mod presence_of_nodes;
 mod private;
 mod reading;
 mod shutdown;

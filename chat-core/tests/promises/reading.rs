@@ -1,7 +1,10 @@
 //! Reading: history with what refers to it, sync from cursors, and unread counts that never drift.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
+use chat_core::testkit::faults::{FaultyStore, StoreWeather};
 use chat_core::{
     Body, Content, ConversationId, Direction, Entry, ErrorKind, GroupAction, JoinPolicy, Outgoing, Range,
     Seq, Sync, UserId,
@@ -11,7 +14,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::client::{Client, words};
 use crate::world::{
-    EVERYTHING, World, act, closed, create, direct, found, group, id, join, outgoing, say, text,
+    EVERYTHING, World, act, closed, config, create, direct, found, group, id, join, outgoing, say, text,
 };
 
 fn all() -> Sync {
@@ -95,6 +98,34 @@ async fn a_recall_empties_the_edits_of_a_message_as_well_however_close_they_foll
     for entry in world.log(at).await {
         let content = entry.decode_content().expect("well formed");
         assert!(matches!(content, Content::Redacted | Content::Recall), "{content:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recall_and_an_edit_on_two_nodes_leave_nothing_to_be_read() {
+    for recalls_first in [true, false] {
+        let world = World::new();
+        let here = world.node().await;
+        let (store, faults) = FaultyStore::new(Arc::clone(&world.store));
+        let there = world.builder_over(Arc::new(store), config()).bus(world.bus.endpoint());
+        let there = there.start().await.expect("an engine");
+        let (ada, bob) = (join(&here, "ada").await, join(&here, "bob").await);
+        let (elsewhere, at) = (crate::world::another(&there, "ada").await, direct(&ada, &bob));
+        let target = say(&ada, at, "a secret").await.seq;
+        let edit = outgoing(at, Outgoing::Edit { target, body: Body::Text("a secret, edited".into()) });
+        let recall = outgoing(at, Outgoing::Recall { target });
+        let (first, second) = if recalls_first { (recall, edit) } else { (edit, recall) };
+        // What is decided there has seen nothing of what is stored here meanwhile.
+        faults.commits(StoreWeather::Frozen);
+        let pending = elsewhere.begin_send(second).await.expect("queued");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        ada.send(first).await.expect("stored");
+        faults.commits(StoreWeather::Fair);
+        assert_eq!(pending.await.is_err(), recalls_first, "what was recalled cannot be edited");
+        for entry in world.log(at).await {
+            let content = entry.decode_content().expect("well formed");
+            assert!(matches!(content, Content::Redacted | Content::Recall), "{content:?}");
+        }
     }
 }
 

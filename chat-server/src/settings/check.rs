@@ -94,6 +94,7 @@ impl Settings {
             ("commits.deadline_ms", self.commits.deadline_ms),
             ("commits.journal_interval_ms", self.commits.journal_interval_ms),
             ("gates.queue_bytes", self.gates.queue_bytes as u64),
+            ("presence.lease_ms", self.presence.lease_ms),
             ("mysql.readers", self.mysql.readers as u64),
             ("mysql.writers", self.mysql.writers as u64),
             ("mysql.deadline_ms", self.mysql.deadline_ms),

@@ -51,6 +51,7 @@ impl Settings {
         config.gate_repair_limit = self.gates.repair_limit;
         config.journal_interval = Duration::from_millis(self.commits.journal_interval_ms);
         config.presence_debounce = Duration::from_millis(self.presence.debounce_ms);
+        config.presence_lease = Duration::from_millis(self.presence.lease_ms);
         config.password_cost = PasswordCost {
             memory_kib: self.accounts.password_memory_kib,
             passes: self.accounts.password_passes,
@@ -167,6 +168,10 @@ impl Default for Gates {
 
 impl Default for Presence {
     fn default() -> Self {
-        Self { debounce_ms: milliseconds(EngineConfig::default().presence_debounce) }
+        let engine = EngineConfig::default();
+        Self {
+            debounce_ms: milliseconds(engine.presence_debounce),
+            lease_ms: milliseconds(engine.presence_lease),
+        }
     }
 }

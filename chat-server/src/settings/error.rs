@@ -93,7 +93,7 @@ fn in_words(expected: &str) -> String {
     }
 }
 
-/// The one type of ours that reports by message alone is the address.
+/// Addresses report by message alone, and so do networks, whose message is what is expected.
 fn expected_by(message: &str) -> String {
     if message.contains("socket address") {
         "an address such as \"127.0.0.1:6060\" or \"[::1]:6060\"".into()

@@ -105,6 +105,9 @@ fn a_wrong_value_is_refused_with_key_found_expected_and_origin() {
     for (text, parts) in [
         ("listen = 'here'", &["`listen`", "\"here\"", "127.0.0.1:6060"][..]),
         ("listen = 6060", &["`listen`", "6060"]),
+        ("proxies = '127.0.0.1, lb.example'", &["`proxies`", "\"127.0.0.1, lb.example\"", "10.0.0.0/8"]),
+        ("proxies = '10.0.0.0/33'", &["`proxies`", "\"10.0.0.0/33\" is none"]),
+        ("proxies = ['127.0.0.1']", &["`proxies`", "a list", "a text"]),
         ("store = 'postgres://u:secret@h/d'", &["`store`", "\"postgres://\"", "mysql://"]),
         ("bus = 'localhost'", &["`bus`", "no address", "redis-cluster://"]),
         ("bus = 'redis://localhost'", &["`bus`", "embedded store"]),

@@ -8,6 +8,7 @@ mod clients;
 mod connection;
 mod crash;
 mod crowd;
+mod proxy;
 mod requests;
 mod seed_faults;
 mod server;

@@ -12,7 +12,7 @@ use super::{Job, Report};
 
 pub(super) async fn run(job: &Job, people: &[Person]) -> Result<Report, Failure> {
     let pair = ConversationId::direct(people[0].user, people[1].user).ok_or("two users")?;
-    let mut connection = Connection::open(&job.address, people[1].token).await?;
+    let mut connection = Connection::open(job.address(0), people[1].token).await?;
     let (started, mut fetched, mut from) = (Instant::now(), 0u64, 1);
     while started.elapsed() < Duration::from_secs(job.seconds) {
         let range = Range {

@@ -20,8 +20,8 @@ pub(super) async fn run(job: &Job, people: &[Person]) -> Result<Report, Failure>
     let conversation = ConversationId::Group(group);
     let started = Instant::now();
     let mut connections = Vec::with_capacity(job.count);
-    for person in &people[..job.count] {
-        connections.push(Connection::open(&job.address, person.token).await?);
+    for (number, person) in people[..job.count].iter().enumerate() {
+        connections.push(Connection::open(job.address(number), person.token).await?);
     }
     let mut sender = connections.remove(0);
     let from = Instant::now() + WARM_UP;
@@ -61,8 +61,8 @@ pub(super) async fn run(job: &Job, people: &[Person]) -> Result<Report, Failure>
 /// Members that only receive, in a process beside the one that sends.
 pub(super) async fn listen(job: &Job, people: &[Person]) -> Result<Report, Failure> {
     let mut connections = Vec::with_capacity(job.count);
-    for person in &people[..job.count] {
-        connections.push(Connection::open(&job.address, person.token).await?);
+    for (number, person) in people[..job.count].iter().enumerate() {
+        connections.push(Connection::open(job.address(number), person.token).await?);
     }
     println!("listening");
     let from = Instant::now() + WARM_UP;

@@ -9,8 +9,8 @@ use super::{Job, Report};
 
 pub(super) async fn run(job: &Job, people: &[Person]) -> Result<Report, Failure> {
     let mut held = Vec::with_capacity(job.count);
-    for person in &people[..job.count] {
-        held.push(Connection::open(&job.address, person.token).await?);
+    for (number, person) in people[..job.count].iter().enumerate() {
+        held.push(Connection::open(job.address(number), person.token).await?);
     }
     println!("holding");
     tokio::time::sleep(Duration::from_secs(job.seconds)).await;

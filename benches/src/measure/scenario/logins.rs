@@ -15,8 +15,8 @@ pub(super) async fn run(job: &Job, people: &[Person]) -> Result<Report, Failure>
     let (started, span) = (Instant::now(), Duration::from_secs(job.seconds));
     let mut lanes = JoinSet::new();
     let each = people.len() / job.count.max(1);
-    for lane in people.chunks(each.max(1)).take(job.count) {
-        let (lane, address) = (lane.to_vec(), job.address.clone());
+    for (number, lane) in people.chunks(each.max(1)).take(job.count).enumerate() {
+        let (lane, address) = (lane.to_vec(), job.address(number).to_owned());
         lanes.spawn(async move {
             let mut times: Histogram<u64> = histogram();
             for person in lane.iter().cycle() {

@@ -25,7 +25,7 @@ pub(super) async fn run(job: &Job, people: &[Person]) -> Result<Report, Failure>
     let mut tasks = JoinSet::new();
     for number in 0..job.count.max(2) {
         let (me, peer) = (people[number], people[number ^ 1]);
-        let connection = Connection::open(&job.address, me.token).await?;
+        let connection = Connection::open(job.address(number), me.token).await?;
         let sends = job.count > 1 || number == 0;
         let sender = Sender {
             connection,

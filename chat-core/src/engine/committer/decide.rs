@@ -70,8 +70,11 @@ impl Committer {
     }
 
     async fn read_what_decides(&self, submissions: &mut Vec<Submission>) -> Result<KnownRules, StoreError> {
+        // In this order: edits and recalls raise `rules_seq`, so that one of another node that the
+        // look does not see makes what is decided on it stale.
+        let known = self.load_rules(submissions).await?;
         self.look_at_targets(submissions).await?;
-        self.load_rules(submissions).await
+        Ok(known)
     }
 
     /// Looks at what is edited and recalled. In this turn, since all that this node wrote before is

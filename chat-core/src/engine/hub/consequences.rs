@@ -6,8 +6,7 @@ use super::{Hub, lock};
 use crate::engine::gate::{Gate, Step};
 use crate::engine::outbox::Outbox;
 use crate::{
-    ContactEvent, Content, ConversationId, DeviceEvent, EndReason, Entry, Ephemeral, GroupEvent, GroupId,
-    UserId,
+    ContactEvent, Content, ConversationId, DeviceEvent, EndReason, Entry, GroupEvent, GroupId, UserId,
 };
 
 impl Hub {
@@ -96,19 +95,26 @@ impl Hub {
             Ok(Content::Contact { event, peer, .. }) => {
                 if let Some(local) = self.user_shard(user).get_mut(&user) {
                     match event {
-                        ContactEvent::Accepted => drop(local.contacts.insert(peer)),
-                        ContactEvent::Removed => drop(local.contacts.remove(&peer)),
-                        ContactEvent::Blocked => {
+                        ContactEvent::Accepted => {
+                            local.parted.remove(&peer);
+                            local.contacts.insert(peer);
+                            self.watch(peer, user);
+                        }
+                        ContactEvent::Removed | ContactEvent::Blocked => {
+                            local.parted.insert(peer);
                             local.contacts.remove(&peer);
-                            local.blocked.insert(peer);
+                            self.unwatch(peer, user);
+                            if event == ContactEvent::Blocked {
+                                local.blocked.insert(peer);
+                            }
                         }
                         ContactEvent::Unblocked => drop(local.blocked.remove(&peer)),
                         _ => {}
                     }
                 }
                 // Who was online before they became contacts is told of now.
-                if event == ContactEvent::Accepted && self.is_online(peer) {
-                    self.tell_user(user, Ephemeral::Presence { user: peer, online: true }, None);
+                if event == ContactEvent::Accepted {
+                    self.presence.introduce(user, peer);
                 }
             }
             Ok(Content::Group { event: GroupEvent::Entered, group, user: whom, .. }) if whom == user => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Endpoints;
-use super::fixture::{all_arrive, next, numbered, origin, publish, subscribe, user_topic};
+use super::fixture::{all_arrive, group_topic, next, numbered, origin, publish, subscribe, user_topic};
 use crate::BootId;
 use crate::bus::{Message, Origin};
 
@@ -31,8 +31,24 @@ pub async fn publishing_to_nobody_is_no_error([a, b, _]: Endpoints) {
     all_arrive(&b, [3]).await;
 }
 
-/// The origin arrives as it was, node and boot, so that an endpoint knows its own messages whether
-/// they come back or not, and an earlier run's from its own.
+/// **own messages come back** to an endpoint that is subscribed to their topic, among those of others.
+pub async fn own_messages_come_back([a, b, _]: Endpoints) {
+    let topics = [user_topic(1), group_topic(1)];
+    subscribe(&a, &topics).await;
+    subscribe(&b, &topics).await;
+    for round in 0..20 {
+        for (topic, first) in topics.into_iter().zip([4 * round + 1, 4 * round + 3]) {
+            publish(&a, topic, numbered(first));
+            publish(&b, topic, numbered(first + 1));
+        }
+        let numbers = 4 * round + 1..=4 * round + 4;
+        all_arrive(&a, numbers.clone()).await;
+        all_arrive(&b, numbers).await;
+    }
+}
+
+/// The origin arrives as it was, node and boot, so that an endpoint knows its own messages, and
+/// an earlier run's from its own.
 pub async fn own_messages_are_recognised_by_their_origin([a, b, _]: Endpoints) {
     let earlier = Origin { boot: BootId(7), ..origin("ä node: {1}") };
     let own = Origin { boot: BootId(u64::MAX), ..earlier.clone() };

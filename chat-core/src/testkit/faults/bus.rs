@@ -169,18 +169,6 @@ impl<B: Bus> Bus for FaultyBus<B> {
         self.bus.unsubscribe(topics);
     }
 
-    fn state(&self) -> BusState {
-        self.faults.shared.lock().says.unwrap_or_else(|| self.bus.state())
-    }
-
-    fn counts(&self) -> BusCounts {
-        self.bus.counts()
-    }
-
-    async fn close(&self) {
-        self.bus.close().await;
-    }
-
     async fn receive(&self) -> Option<BusEvent> {
         loop {
             let next = {
@@ -210,5 +198,21 @@ impl<B: Bus> Bus for FaultyBus<B> {
                 () = tokio::time::sleep_until(next) => {}
             }
         }
+    }
+
+    fn state(&self) -> BusState {
+        self.faults.shared.lock().says.unwrap_or_else(|| self.bus.state())
+    }
+
+    fn counts(&self) -> BusCounts {
+        self.bus.counts()
+    }
+
+    /// What is still delayed is lost.
+    async fn close(&self) {
+        self.bus.close().await;
+        let mut state = self.faults.shared.lock();
+        state.late.clear();
+        state.lagged = false;
     }
 }

@@ -8,7 +8,7 @@ use super::fixture::{
     Writer, appending, command, committed, direct, group, head, inbox, log, message, notice, opaque,
     reaction, seqs, user, writing,
 };
-use crate::store::{Append, Placed, Store, Write};
+use crate::store::{Append, Item, Placed, Precondition, Store, Write};
 use crate::{Entry, Head, Timestamp};
 
 /// The epoch is drawn once.
@@ -33,6 +33,20 @@ pub async fn entries_get_the_seqs_after_the_head_in_the_order_of_the_batch(store
     let texts: Vec<_> = entries.iter().filter_map(|entry| entry.content.clone()).collect();
     assert_eq!(texts, ["a", "b", "c", "d"]);
     assert_eq!(head(&store, here).await.seq, 4);
+}
+
+/// **gapless** whatever else happens: an item that changes nothing uses up no number.
+pub async fn gapless_refused_and_repeated_items_take_no_seq(store: Arc<dyn Store>) {
+    let (writer, here) = (Writer::new(&store, 1), direct(1, 2));
+    let refused = Item { require: vec![Precondition::Rules(here, 9)], ..command(9, message(here, 1, "no")) };
+    for number in 1..=3 {
+        let sent = command(number, message(here, 1, "a"));
+        let conflicting = command(number, message(here, 1, "b"));
+        writer.commit(vec![refused.clone(), sent.clone(), sent.clone(), refused.clone()]).await;
+        writer.commit(vec![sent, conflicting]).await;
+    }
+    assert_eq!(seqs(&log(&store, here).await), [1, 2, 3]);
+    assert_eq!(head(&store, here).await.seq, 3);
 }
 
 /// An ordinal is the number of countable entries up to and including the entry.

@@ -246,6 +246,33 @@ pub async fn memberships_are_in_the_order_of_keys_with_their_heads(store: Arc<dy
     assert_eq!(store.memberships(user(2), None, 100).await.expect(IN_ORDER), []);
 }
 
+/// What was left is listed with its interval, and counts for pages as the rest does.
+pub async fn memberships_hold_what_a_user_has_left(store: Arc<dyn Store>) {
+    let writer = Writer::new(&store, 1);
+    let places: Vec<_> = (1..=4).map(group).collect();
+    for place in &places {
+        let join = Item {
+            write: vec![enters(*place, 1, Standing::Member, SeqRef::Appended(0))],
+            ..appending([notice(*place, 1, "joined")])
+        };
+        writer.done(join).await;
+    }
+    for place in &places[1..3] {
+        let leave = StandingChange {
+            standing: Some(Standing::Former),
+            left: Some(SeqRef::Appended(0)),
+            ..StandingChange::of(*place, user(1))
+        };
+        let leave = Item { write: vec![Write::Standing(leave)], ..appending([notice(*place, 1, "left")]) };
+        writer.done(leave).await;
+    }
+    let whole = store.memberships(user(1), None, 100).await.expect(IN_ORDER);
+    let left: Vec<_> = whole.iter().map(|(_, member)| member.left_seq).collect();
+    assert_eq!(left, [None, Some(2), Some(2), None]);
+    let second = store.memberships(user(1), Some(group(1)), 1).await.expect(IN_ORDER);
+    assert_eq!(second, whole[1..2]);
+}
+
 /// Pages of any size join without a gap or an overlap.
 pub async fn memberships_pages_are_gapless(store: Arc<dyn Store>) {
     let writer = Writer::new(&store, 1);

@@ -76,6 +76,27 @@ pub async fn pages_keep_to_their_bytes_but_are_never_empty(store: Arc<dyn Store>
     }
 }
 
+/// A page ends where an entry does not fit, though a smaller one behind it would.
+pub async fn pages_are_gapless_at_their_byte_limit(store: Arc<dyn Store>) {
+    let (writer, here) = (Writer::new(&store, 1), group(1));
+    let sizes = [10, 2_000, 10, 10, 2_000, 10, 3_000, 10, 10];
+    writer.done(appending(sizes.map(|size| message(here, 1, &"x".repeat(size))))).await;
+    for direction in BOTH {
+        for limit_bytes in [200, 1_000, 2_200, 2_500, 4_500] {
+            let range = Range { direction, limit_bytes, ..EVERYTHING };
+            assert_eq!(walk(&store, here, range).await, (1..=9).collect::<Vec<_>>(), "{range:?}");
+            let page = store.entries(here, &range).await.expect(IN_ORDER);
+            let history = store.history(here, &range).await.expect(IN_ORDER);
+            assert_eq!(history.entries, page, "{range:?}");
+            let expected: Vec<_> = match direction {
+                Direction::Forward => (1..=page.len() as u64).collect(),
+                Direction::Backward => (10 - page.len() as u64..=9).collect(),
+            };
+            assert_eq!(seqs(&page), expected, "{range:?}");
+        }
+    }
+}
+
 /// 1 to 12: messages at 2, 3, 6, 7, 10, 11, each followed from afar by what refers to it.
 async fn mixed(store: &Arc<dyn Store>) -> ConversationId {
     let (writer, here) = (Writer::new(store, 1), group(1));

@@ -62,6 +62,8 @@ pub async fn handle_free_is_taken_when_a_group_has_it(store: Arc<dyn Store>) {
     writer.done(writing([Write::PutGroup(settings(1, Some("rust")))])).await;
     assert_eq!(outcome(&writer, free("rust")).await, Outcome::Taken);
     assert_eq!(outcome(&writer, free("rus")).await, done());
+    assert_eq!(outcome(&writer, free("rust ")).await, done(), "handles are compared byte for byte");
+    assert_eq!(outcome(&writer, free("Rust")).await, done(), "handles are compared byte for byte");
 }
 
 /// A slot is compared whole: node, boot and session.
