@@ -236,6 +236,10 @@ impl Store for MysqlStore {
         read!(self, "finding the end of the journal", |conn| read::journal::end(conn))
     }
 
+    async fn probe(&self) -> Result<(), StoreError> {
+        read!(self, "probing", |conn| schema::probe(conn))
+    }
+
     async fn close(&self) {
         let patience = self.options.deadline;
         self.writers.close(patience).await;

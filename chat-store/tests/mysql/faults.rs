@@ -112,8 +112,10 @@ async fn server_that_only_reads_says_so_and_the_store_goes_on_when_it_writes_aga
         let refused = store.commit(&batch(1, 2, vec![message(2, place)])).await;
         assert_eq!(refused.expect_err("it only reads").kind(), StoreErrorKind::ReadOnly);
     }
+    assert_eq!(store.probe().await.expect_err("it only reads").kind(), StoreErrorKind::ReadOnly);
     assert_eq!(numbers(&store, group(1)).await?, [1]);
     admin.query_drop("SET GLOBAL read_only = 0").await?;
+    store.probe().await?;
     assert_eq!(seqs(&store.commit(&batch(1, 2, vec![message(2, group(1))])).await?), [2]);
     Ok(())
 }
@@ -128,5 +130,6 @@ async fn server_that_is_away_is_unavailable_within_the_deadline() -> Result<(), 
     assert_eq!(refused.expect_err("it is away").kind(), StoreErrorKind::Unavailable);
     let refused = store.heads(&[group(1)]).await;
     assert_eq!(refused.expect_err("it is away").kind(), StoreErrorKind::Unavailable);
+    assert_eq!(store.probe().await.expect_err("it is away").kind(), StoreErrorKind::Unavailable);
     Ok(())
 }
