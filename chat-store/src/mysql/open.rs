@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
+use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, SslOpts};
 use thiserror::Error;
 use tokio::time::timeout;
@@ -10,6 +11,9 @@ use tokio::time::timeout;
 use super::connections::{Abilities, Connections, Purpose};
 use super::error::Failure;
 use super::{MysqlOptions, schema};
+
+/// A server that vanished without a word ends its connections after some such spans of silence.
+const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// Why a database could not be used. The messages are for operators.
 #[derive(Debug, Error)]
@@ -64,7 +68,7 @@ pub enum SchemaState {
 /// # Errors
 /// [`OpenError`] says what is in the way; tables that are newer are left as they are.
 pub async fn migrate(url: &str, options: &MysqlOptions) -> Result<(), OpenError> {
-    let mut conn = connect(&opts(url, options)?, options.deadline).await?;
+    let (mut conn, _) = connect(&opts(url, options)?, options.deadline).await?;
     schema::migrate(&mut conn, options.epoch).await?;
     leave(conn).await;
     Ok(())
@@ -75,7 +79,7 @@ pub async fn migrate(url: &str, options: &MysqlOptions) -> Result<(), OpenError>
 /// # Errors
 /// [`OpenError`] says what is in the way; tables that are newer are an error.
 pub async fn check(url: &str, options: &MysqlOptions) -> Result<SchemaState, OpenError> {
-    let mut conn = connect(&opts(url, options)?, options.deadline).await?;
+    let (mut conn, _) = connect(&opts(url, options)?, options.deadline).await?;
     let found = schema::version(&mut conn).await?;
     leave(conn).await;
     Ok(match found {
@@ -95,9 +99,8 @@ pub(super) struct Opened {
 impl Opened {
     pub(super) async fn database(url: &str, options: &MysqlOptions) -> Result<Self, OpenError> {
         let opts = opts(url, options)?;
-        let mut conn = connect(&opts, options.deadline).await?;
+        let (mut conn, abilities) = connect(&opts, options.deadline).await?;
         schema::migrate(&mut conn, options.epoch).await?;
-        let abilities = Abilities::of(&mut conn).await?;
         leave(conn).await;
         let connections = |purpose, limit| Connections::new(&opts, &abilities, purpose, limit);
         Ok(Self {
@@ -119,13 +122,24 @@ fn opts(url: &str, options: &MysqlOptions) -> Result<Opts, OpenError> {
             Some(given.with_root_certs(vec![file.clone().into()]))
         }
     };
-    // One address is one server: a socket that the server happens to name may lead to another.
-    let opts = OptsBuilder::from_opts(opts).ssl_opts(ssl).prefer_socket(false).stmt_cache_size(256);
+    let opts = OptsBuilder::from_opts(opts)
+        .ssl_opts(ssl)
+        // One address is one server: a socket that the server happens to name may lead to another.
+        .prefer_socket(false)
+        .stmt_cache_size(256)
+        .tcp_keepalive(Some(KEEPALIVE));
     Ok(opts.into())
 }
 
-async fn connect(opts: &Opts, patience: Duration) -> Result<Conn, Failure> {
-    Ok(timeout(patience, Conn::new(opts.clone())).await.map_err(|_| Failure::Late)??)
+/// A connection that sees what every server has committed, like all later ones.
+async fn connect(opts: &Opts, patience: Duration) -> Result<(Conn, Abilities), Failure> {
+    let connecting = async {
+        let mut conn = Conn::new(opts.clone()).await?;
+        let abilities = Abilities::of(&mut conn).await?;
+        conn.query_drop(abilities.session(Purpose::Reading)).await?;
+        Ok((conn, abilities))
+    };
+    timeout(patience, connecting).await.map_err(|_| Failure::Late)?
 }
 
 async fn leave(conn: Conn) {

@@ -2,9 +2,12 @@
 //!
 //! They need `mariadbd` and `mariadb-install-db`, and run with the feature `server-tests`.
 
+mod cluster;
 mod conformance;
 mod contention;
 mod faults;
 mod fixture;
+mod galera;
 mod schema;
 mod server;
+mod spread;
