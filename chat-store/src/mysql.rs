@@ -10,6 +10,15 @@
 //! run again, with pauses that grow; a batch that keeps meeting others goes on in halves. An item is
 //! never divided.
 //!
+//! A node that stands still inside a transaction loses it, and with it its locks, within two seconds:
+//! the server ends it (`idle_transaction_timeout` of MariaDB, `wait_timeout` elsewhere). A head that
+//! somebody else holds, such as an operator's session, holds its own conversation and the batches that
+//! name it; these are answered unavailable at their deadline.
+//!
+//! On Galera a batch that met one of another server begins again; nobody queues. Writers of one hot
+//! conversation on several servers all get on, but unevenly and at a fraction of the rate: let the
+//! nodes write to one server, and the others take over.
+//!
 //! # Durability
 //! That of the server: a commit is acknowledged when the server has committed.
 //!
