@@ -35,7 +35,7 @@
 //! Read from the server that is written to: a replica that lags shows less than was acknowledged. On
 //! Galera sessions wait by themselves for what other servers committed (`wsrep_sync_wait`).
 //!
-//! TLS is asked for in the address: `mysql://…/chat?require_ssl=true`.
+//! TLS is asked for in the address, `mysql://…/chat?require_ssl=true`, or by [`MysqlOptions::tls_ca`].
 
 mod commit;
 mod connections;
@@ -74,7 +74,8 @@ pub struct MysqlOptions {
     /// How long a call may take, the wait for a connection included. By default 5 seconds.
     pub deadline: Duration,
     /// A file with the certificates, in PEM, that the server's own is checked against; with it,
-    /// connections use TLS. By default the address decides, and the usual authorities count.
+    /// connections use TLS, and no other authority counts. By default the address decides, and the
+    /// usual authorities count.
     pub tls_ca: Option<PathBuf>,
     /// The epoch of a store that is created; by default it is drawn. An existing store keeps its own.
     pub epoch: Option<Epoch>,

@@ -1,6 +1,8 @@
 //! Getting at a database: the address, the checks that its tables are ours, and the connections.
 
 use std::error::Error as StdError;
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
@@ -22,6 +24,14 @@ pub enum OpenError {
     /// The address says nothing that can be connected to, or names no database.
     #[error("the address of the database must look like mysql://user:password@host:3306/name")]
     Address(#[source] Option<Box<dyn StdError + Send + Sync>>),
+    /// The file of [`MysqlOptions::tls_ca`] cannot be read.
+    #[error("cannot read the certificates in {}", file.display())]
+    Authorities {
+        /// Which file.
+        file: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A newer version made the tables; they were left as they were.
     #[error("the database was made by a newer version: found schema {found}, expected at most {expected}")]
     Newer {
@@ -118,8 +128,10 @@ fn opts(url: &str, options: &MysqlOptions) -> Result<Opts, OpenError> {
     let ssl = match (opts.ssl_opts(), &options.tls_ca) {
         (given, None) => given.cloned(),
         (given, Some(file)) => {
+            let authorities =
+                fs::read(file).map_err(|source| OpenError::Authorities { file: file.clone(), source })?;
             let given = given.cloned().unwrap_or_else(SslOpts::default);
-            Some(given.with_root_certs(vec![file.clone().into()]))
+            Some(given.with_root_certs(vec![authorities.into()]).with_disable_built_in_roots(true))
         }
     };
     let opts = OptsBuilder::from_opts(opts)
