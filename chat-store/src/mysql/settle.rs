@@ -6,7 +6,7 @@ use chat_core::store::{Batch, Item, Outcome, StoreError, StoreErrorKind};
 use mysql_async::prelude::Queryable;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::commit::{Numbered, Work};
+use super::commit::{Lookup, Numbered, Work};
 use super::connections::{Connections, Lease};
 use super::error::{Failure, Remedy};
 
@@ -67,11 +67,13 @@ struct Failed {
 
 impl Attempts<'_> {
     async fn run(&self, items: &[Item]) -> Result<Settled, StoreError> {
+        let mut lookup = Lookup::WhenRefused;
         for attempt in 1..=MOST_ATTEMPTS {
-            let Failed { remedy, failure, was_reused } = match self.once(items).await {
+            let Failed { remedy, failure, was_reused } = match self.once(items, lookup).await {
                 Ok(outcomes) => return Ok(Settled::Committed(outcomes)),
                 Err(failed) => failed,
             };
+            lookup = Lookup::First;
             match remedy {
                 Remedy::Retry if attempt >= SPLITTING && items.len() > 1 => return Ok(Settled::Contended),
                 Remedy::Retry if attempt < MOST_ATTEMPTS && Instant::now() < self.deadline => {
@@ -87,11 +89,11 @@ impl Attempts<'_> {
         Err(StoreError::new(StoreErrorKind::Unavailable, ATTEMPTED))
     }
 
-    async fn once(&self, items: &[Item]) -> Result<Vec<Outcome>, Failed> {
+    async fn once(&self, items: &[Item], lookup: Lookup) -> Result<Vec<Outcome>, Failed> {
         let lease = self.writers.take(self.deadline).await;
         let mut lease = lease.map_err(|failure| Failed::before_commit(failure, false))?;
         let was_reused = lease.is_reused();
-        let work = Work::evaluate(lease.conn(), self.row, items);
+        let work = Work::evaluate(lease.conn(), self.row, items, lookup);
         let outcomes = match timeout_at(self.deadline, work).await.unwrap_or(Err(Failure::Late)) {
             Ok(outcomes) => outcomes,
             Err(failure) => {
