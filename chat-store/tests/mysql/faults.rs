@@ -13,7 +13,7 @@ use crate::fixture::{batch, group, message, numbers, seqs};
 use crate::server::{Server, connect};
 
 /// Commits batches until told to stop, each until it is settled. Returns what was acknowledged.
-fn load(store: &Arc<impl Store>, stop: &Arc<AtomicBool>) -> tokio::task::JoinSet<BTreeSet<u64>> {
+pub(crate) fn load(store: &Arc<impl Store>, stop: &Arc<AtomicBool>) -> tokio::task::JoinSet<BTreeSet<u64>> {
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..4 {
         let (store, stop) = (Arc::clone(store), Arc::clone(stop));
@@ -48,9 +48,15 @@ fn load(store: &Arc<impl Store>, stop: &Arc<AtomicBool>) -> tokio::task::JoinSet
     tasks
 }
 
-async fn check(store: &impl Store, tasks: tokio::task::JoinSet<BTreeSet<u64>>) -> Result<(), Box<dyn Error>> {
-    let acknowledged: BTreeSet<u64> = tasks.join_all().await.into_iter().flatten().collect();
+/// Waits for the load, and compares what is there with what was acknowledged to it and to others.
+pub(crate) async fn check(
+    store: &impl Store,
+    tasks: tokio::task::JoinSet<BTreeSet<u64>>,
+    others: impl IntoIterator<Item = u64>,
+) -> Result<(), Box<dyn Error>> {
+    let mut acknowledged: BTreeSet<u64> = tasks.join_all().await.into_iter().flatten().collect();
     assert!(!acknowledged.is_empty());
+    acknowledged.extend(others);
     let mut found = BTreeSet::new();
     for place in 1..=3 {
         for number in numbers(store, group(place)).await? {
@@ -74,7 +80,7 @@ async fn acknowledged_entries_survive_kill_9_of_the_server() -> Result<(), Box<d
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
     stop.store(true, Ordering::Relaxed);
-    check(&*store, tasks).await
+    check(&*store, tasks, []).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,7 +103,7 @@ async fn batches_whose_connections_are_killed_are_settled_by_running_them_again(
     }
     assert!(killed > 100, "{killed}");
     stop.store(true, Ordering::Relaxed);
-    check(&*store, tasks).await
+    check(&*store, tasks, []).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
