@@ -54,3 +54,16 @@ pub(crate) async fn entries_to(events: &mut ClientEvents, of: ConversationId, la
 pub(crate) fn seqs(entries: &[Entry]) -> Vec<Seq> {
     entries.iter().map(|entry| entry.seq).collect()
 }
+
+/// The whole log of a conversation.
+pub(crate) async fn read_log(client: &mut Client, of: ConversationId) -> Vec<Entry> {
+    let mut log: Vec<Entry> = Vec::new();
+    loop {
+        let from = log.last().map_or(1, |last| last.seq + 1);
+        let page = client.entries(of, &requests::range(from, requests::END)).await.expect("a member reads");
+        if page.is_empty() {
+            return log;
+        }
+        log.extend(page);
+    }
+}

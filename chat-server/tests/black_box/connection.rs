@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use chat_core::{ConversationId, Entry, Error, Token};
+use chat_core::{ConversationId, Entry, Error, ErrorKind, Token};
 use chat_proto::frame;
 use chat_proto::message::{ClientFrame, Close, LoggedIn, Push, Reply, Request, ServerFrame, Welcome};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,7 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::requests;
-use crate::server::in_time;
+use crate::server::{LOOK, in_time};
 
 /// No server here takes that long, and pings come less often: they do not look like progress.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -56,6 +56,27 @@ impl Connection {
         let welcome = connection.hello(Some(token)).await;
         assert!(welcome.session.is_some(), "{:?}", welcome.refused);
         connection
+    }
+
+    /// One that logs in by password, with a new device, as soon as no other is in the way: a node that
+    /// somebody left has to say so, and one that died has to be missed.
+    pub(crate) async fn enter_when_free(address: &str, name: &str) -> (Self, LoggedIn) {
+        in_time("nobody is in the way", async {
+            loop {
+                // Each attempt on a connection of its own: few are admitted on one.
+                let mut connection = Self::open(address).await;
+                connection.hello(None).await;
+                match connection.enter(requests::login(name)).await {
+                    Ok(logged_in) => return (connection, logged_in),
+                    Err(error) => assert!(
+                        matches!(error.kind(), ErrorKind::AlreadyOnline | ErrorKind::Unavailable),
+                        "{error:?}"
+                    ),
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        })
+        .await
     }
 
     pub(crate) async fn register(&mut self, name: &str) -> LoggedIn {

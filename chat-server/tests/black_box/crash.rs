@@ -8,10 +8,18 @@ use chat_core::{Body, ClientId, ConversationId, Seq, UserId};
 use chat_proto::client::{Client, ClientEvents};
 use tokio::task::JoinSet;
 
-use crate::clients::{self, seqs};
+use crate::clients::{self, read_log, seqs};
 use crate::connection::Connection;
 use crate::requests::{self, direct, group_of, id, said, text};
-use crate::server::{Installation, LOOK, in_time};
+use crate::server::{Installation, Kind, LOOK, in_time};
+
+stories! {
+    everywhere: [
+        acknowledged_messages_survive_kills_under_load_once_and_in_order,
+        a_send_cut_at_any_byte_and_repeated_is_stored_once_and_seen_once_by_the_other_device,
+        a_thousand_offline_messages_arrive_in_order_at_log_in,
+    ];
+}
 
 const PEOPLE: usize = 16;
 /// What each of them sends: to the group, and to one other.
@@ -21,9 +29,8 @@ const KILLS: u64 = 5;
 /// What somebody was told of a message: under which id it was sent, where it stands, what it says.
 type Acknowledged = Vec<(ConversationId, ClientId, Seq, String)>;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn acknowledged_messages_survive_kills_under_load_once_and_in_order() {
-    let installation = Installation::new().at_fixed_address();
+async fn acknowledged_messages_survive_kills_under_load_once_and_in_order(kind: Kind) {
+    let installation = Installation::new(kind).await.at_fixed_address();
     let mut server = installation.start();
     let mut people = Vec::new();
     for number in 0..PEOPLE {
@@ -123,18 +130,6 @@ async fn hear_all(
     (heard, cursors, client)
 }
 
-async fn read_log(client: &mut Client, of: ConversationId) -> Vec<chat_core::Entry> {
-    let mut log: Vec<chat_core::Entry> = Vec::new();
-    loop {
-        let from = log.last().map_or(1, |last| last.seq + 1);
-        let page = client.entries(of, &requests::range(from, requests::END)).await.expect("a member reads");
-        if page.is_empty() {
-            return log;
-        }
-        log.extend(page);
-    }
-}
-
 fn assert_all_once_and_in_order(logs: &BTreeMap<ConversationId, Vec<chat_core::Entry>>, users: &[UserId]) {
     let places = logs.iter().filter(|(place, _)| !matches!(place, ConversationId::Inbox(_)));
     let mut total = 0;
@@ -149,9 +144,8 @@ fn assert_all_once_and_in_order(logs: &BTreeMap<ConversationId, Vec<chat_core::E
     assert_eq!(total, PEOPLE as u64 * MESSAGES, "all, and nothing else");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_send_cut_at_any_byte_and_repeated_is_stored_once_and_seen_once_by_the_other_device() {
-    let installation = Installation::new();
+async fn a_send_cut_at_any_byte_and_repeated_is_stored_once_and_seen_once_by_the_other_device(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (mut first, ada_in) = Connection::join(&server.address, "ada").await;
     let (_bob, bob_in) = Connection::join(&server.address, "bob").await;
@@ -178,9 +172,8 @@ async fn a_send_cut_at_any_byte_and_repeated_is_stored_once_and_seen_once_by_the
     assert_eq!(first.log(conversation).await, heard);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_offline_messages_arrive_in_order_at_log_in() {
-    let installation = Installation::new();
+async fn a_thousand_offline_messages_arrive_in_order_at_log_in(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (bob, bob_in) = Connection::join(&server.address, "bob").await;
     bob.leave().await;

@@ -11,9 +11,14 @@ use chat_proto::message::{Reply, Request};
 use crate::clients::seqs;
 use crate::connection::Connection;
 use crate::requests::{befriend, group_of, said, text};
-use crate::server::{Installation, LOOK, in_time};
+use crate::server::{Installation, Kind, LOOK, in_time};
 
-const NAME: &str = "crowd::half_of_a_crowd_is_killed_and_seen_offline_while_the_rest_goes_on";
+stories! {
+    everywhere: [
+        half_of_a_crowd_is_killed_and_seen_offline_while_the_rest_goes_on,
+    ];
+}
+
 const PART: &str = "BLACK_BOX_CROWD";
 const PROCESSES: usize = 4;
 const CLIENTS: usize = 250;
@@ -22,15 +27,15 @@ const MESSAGES: u64 = 15;
 /// So many of each process are contacts of the one who watches.
 const WATCHED: usize = 10;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn half_of_a_crowd_is_killed_and_seen_offline_while_the_rest_goes_on() {
+async fn half_of_a_crowd_is_killed_and_seen_offline_while_the_rest_goes_on(kind: Kind) {
     if let Ok(part) = std::env::var(PART) {
         return be_a_part(&part).await;
     }
-    let installation = Installation::with(&[
-        ("CHAT_CONTACTS_REQUESTS", "immediate"),
-        ("CHAT_GROUPS_FIRST_MEMBERS_LIMIT", "2000"),
-    ]);
+    let installation = Installation::with(
+        kind,
+        &[("CHAT_CONTACTS_REQUESTS", "immediate"), ("CHAT_GROUPS_FIRST_MEMBERS_LIMIT", "2000")],
+    )
+    .await;
     let server = installation.start();
     let (mut ada, _) = Connection::join(&server.address, "ada").await;
     let people = register_all(&server.address).await;
@@ -46,7 +51,7 @@ async fn half_of_a_crowd_is_killed_and_seen_offline_while_the_rest_goes_on() {
     let bytes: Vec<_> = people.iter().flat_map(|(_, token)| token.0).collect();
     std::fs::write(&tokens, bytes).expect("it can be written");
     let mut parts: Vec<_> =
-        (0..PROCESSES).map(|part| Part::start(&server.address, created.group, part, &tokens)).collect();
+        (0..PROCESSES).map(|part| Part::start(kind, &server.address, created.group, part, &tokens)).collect();
     for part in &mut parts {
         part.says("ready").await;
     }
@@ -154,9 +159,12 @@ struct Part {
 }
 
 impl Part {
-    fn start(address: &str, group: GroupId, number: usize, tokens: &Path) -> Self {
+    fn start(kind: Kind, address: &str, group: GroupId, number: usize, tokens: &Path) -> Self {
+        let kind = format!("{kind:?}").to_lowercase();
+        let name =
+            format!("crowd::{kind}::half_of_a_crowd_is_killed_and_seen_offline_while_the_rest_goes_on");
         let mut child = Command::new(std::env::current_exe().expect("a test binary is a file"))
-            .args(["--exact", NAME, "--nocapture", "--test-threads=1"])
+            .args(["--exact", &name, "--nocapture", "--test-threads=1"])
             .env(PART, format!("{address} {group} {number} {}", tokens.display()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -8,7 +8,23 @@ use tokio::io::AsyncReadExt;
 
 use crate::connection::Connection;
 use crate::requests::hello;
-use crate::server::{Installation, LOOK, Server, in_time};
+use crate::server::{Installation, Kind, LOOK, Server, in_time};
+
+stories! {
+    // Whoever connects to a node of a cluster through its balancer has a header; here they are written by
+    // hand, and no store has a part in it.
+    on_a_folder: [
+        the_peer_is_who_the_header_says_in_both_versions_and_families,
+        a_proxy_that_speaks_for_itself_keeps_its_own_address,
+        a_header_may_be_cut_at_every_byte,
+        nothing_after_the_header_is_lost,
+        what_is_no_header_ends_the_connection_of_a_proxy,
+        a_header_that_does_not_come_or_stops_half_way_ends_the_connection_in_time,
+        from_an_address_that_is_not_listed_a_header_is_a_violation_of_the_protocol,
+        connections_without_their_header_count_and_hold_up_nobody,
+        a_stop_does_not_wait_for_headers,
+    ];
+}
 
 /// What these tests connect from.
 const LISTED: (&str, &str) = ("CHAT_PROXIES", "192.0.2.0/24, 127.0.0.1");
@@ -78,9 +94,8 @@ async fn taken(server: &Server, connection: &Connection) {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_peer_is_who_the_header_says_in_both_versions_and_families() {
-    let installation = Installation::with(&[LISTED]);
+async fn the_peer_is_who_the_header_says_in_both_versions_and_families(kind: Kind) {
+    let installation = Installation::with(kind, &[LISTED]).await;
     let server = installation.start();
     let (four, six) = (source("203.0.113.9:4711"), source("[2001:db8::9]:4712"));
     let (other_four, other_six) = (source("203.0.113.10:4713"), source("[2001:db8::10]:4714"));
@@ -100,9 +115,8 @@ async fn the_peer_is_who_the_header_says_in_both_versions_and_families() {
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proxy_that_speaks_for_itself_keeps_its_own_address() {
-    let installation = Installation::with(&[LISTED]);
+async fn a_proxy_that_speaks_for_itself_keeps_its_own_address(kind: Kind) {
+    let installation = Installation::with(kind, &[LISTED]).await;
     let server = installation.start();
     for header in [
         b"PROXY UNKNOWN\r\n".to_vec(),
@@ -120,9 +134,8 @@ async fn a_proxy_that_speaks_for_itself_keeps_its_own_address() {
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_header_may_be_cut_at_every_byte() {
-    let installation = Installation::with(&[LISTED]);
+async fn a_header_may_be_cut_at_every_byte(kind: Kind) {
+    let installation = Installation::with(kind, &[LISTED]).await;
     let server = installation.start();
     let source = source("203.0.113.9:4711");
     for header in [text_header("TCP4", source), binary_header(0x21, source, &[4, 0, 3, 0, 0, 0])] {
@@ -137,9 +150,8 @@ async fn a_header_may_be_cut_at_every_byte() {
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_after_the_header_is_lost() {
-    let installation = Installation::with(&[LISTED]);
+async fn nothing_after_the_header_is_lost(kind: Kind) {
+    let installation = Installation::with(kind, &[LISTED]).await;
     let server = installation.start();
     let source = source("203.0.113.9:4711");
     for header in [text_header("TCP4", source), binary_header(0x21, source, &[])] {
@@ -157,9 +169,8 @@ async fn nothing_after_the_header_is_lost() {
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_header_ends_the_connection_of_a_proxy() {
-    let installation = Installation::with(&[LISTED]);
+async fn what_is_no_header_ends_the_connection_of_a_proxy(kind: Kind) {
+    let installation = Installation::with(kind, &[LISTED]).await;
     let server = installation.start();
     let (_, frame) = Connection::open(&server.address).await.frame(hello(None));
     let four = source("203.0.113.9:4711");
@@ -182,9 +193,9 @@ async fn what_is_no_header_ends_the_connection_of_a_proxy() {
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_header_that_does_not_come_or_stops_half_way_ends_the_connection_in_time() {
-    let installation = Installation::with(&[LISTED, ("CHAT_CONNECTIONS_HANDSHAKE_DEADLINE_MS", "300")]);
+async fn a_header_that_does_not_come_or_stops_half_way_ends_the_connection_in_time(kind: Kind) {
+    let installation =
+        Installation::with(kind, &[LISTED, ("CHAT_CONNECTIONS_HANDSHAKE_DEADLINE_MS", "300")]).await;
     let server = installation.start();
     let header = text_header("TCP4", source("203.0.113.9:4711"));
     for end in [0, 1, header.len() - 1] {
@@ -202,10 +213,9 @@ async fn a_header_that_does_not_come_or_stops_half_way_ends_the_connection_in_ti
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn from_an_address_that_is_not_listed_a_header_is_a_violation_of_the_protocol() {
+async fn from_an_address_that_is_not_listed_a_header_is_a_violation_of_the_protocol(kind: Kind) {
     for proxies in ["", "192.0.2.0/24, ::1"] {
-        let installation = Installation::with(&[("CHAT_PROXIES", proxies)]);
+        let installation = Installation::with(kind, &[("CHAT_PROXIES", proxies)]).await;
         let server = installation.start();
         let mut connection = Connection::open(&server.address).await;
         is_served(&mut connection).await;
@@ -222,11 +232,10 @@ async fn from_an_address_that_is_not_listed_a_header_is_a_violation_of_the_proto
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_without_their_header_count_and_hold_up_nobody() {
+async fn connections_without_their_header_count_and_hold_up_nobody(kind: Kind) {
     const SILENT: usize = 40;
     let most = (SILENT + 1).to_string();
-    let installation = Installation::with(&[LISTED, ("CHAT_CONNECTIONS_MAX", &most)]);
+    let installation = Installation::with(kind, &[LISTED, ("CHAT_CONNECTIONS_MAX", &most)]).await;
     let server = installation.start();
     let header = text_header("TCP4", source("203.0.113.9:4711"));
     let mut silent = Vec::new();
@@ -250,9 +259,8 @@ async fn connections_without_their_header_count_and_hold_up_nobody() {
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_does_not_wait_for_headers() {
-    let installation = Installation::with(&[LISTED, ("CHAT_STOP_SECONDS", "600")]);
+async fn a_stop_does_not_wait_for_headers(kind: Kind) {
+    let installation = Installation::with(kind, &[LISTED, ("CHAT_STOP_SECONDS", "600")]).await;
     let server = installation.start();
     let mut connection = Connection::open(&server.address).await;
     connection.write(b"PROXY").await;

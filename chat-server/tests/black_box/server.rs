@@ -1,15 +1,18 @@
-//! The server's process: started on a folder of its own, watched, stopped, killed.
+//! The server as it is installed: on a folder, on a database, or as a cluster behind a balancer.
 
-use std::fs::{self, File};
+use std::fs;
 use std::future::Future;
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
+
+#[cfg(feature = "server-tests")]
+use crate::nginx::{self, Nginx};
+use crate::node::{Memory, Node};
 
 /// What every server here runs with: passwords that cost nothing to hash, and no limit on rates.
 const SETTINGS: &str = "
@@ -23,7 +26,7 @@ reads_per_second = 0
 ";
 
 /// Nothing here takes that long, unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// How long between two looks at what can only be looked at.
 pub(crate) const LOOK: Duration = Duration::from_millis(5);
@@ -36,37 +39,142 @@ pub(crate) async fn in_time<T>(what: &str, coming: impl Future<Output = T>) -> T
     }
 }
 
-/// What is left of a server when its process is gone: folder, settings and address.
+/// How a server is installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One process on a folder.
+    Embedded,
+    /// One process on a database.
+    #[cfg(feature = "server-tests")]
+    Mysql,
+    /// Three processes on a database and a bus, behind a balancer that gives each the next client.
+    #[cfg(feature = "server-tests")]
+    Cluster,
+}
+
+impl Kind {
+    fn nodes(self) -> usize {
+        match self {
+            Self::Embedded => 1,
+            #[cfg(feature = "server-tests")]
+            Self::Mysql => 1,
+            #[cfg(feature = "server-tests")]
+            Self::Cluster => 3,
+        }
+    }
+}
+
+/// What is left of a server when its processes are gone: folder, settings, addresses, database.
 pub(crate) struct Installation {
+    kind: Kind,
+    #[cfg(feature = "server-tests")]
+    balancer: Option<Nginx>,
     folder: TempDir,
     variables: Vec<(&'static str, String)>,
-    address: String,
+    /// Of each node.
+    addresses: Vec<String>,
+    /// The address of the shared store, unless there is none.
+    store: Option<String>,
+    /// The address of the bus, as each node has it.
+    buses: Vec<String>,
 }
 
 impl Installation {
-    pub(crate) fn new() -> Self {
-        Self::with(&[])
+    pub(crate) async fn new(kind: Kind) -> Self {
+        Self::with(kind, &[]).await
     }
 
     /// With these environment variables as further settings.
-    pub(crate) fn with(variables: &[(&'static str, &str)]) -> Self {
+    pub(crate) async fn with(kind: Kind, variables: &[(&'static str, &str)]) -> Self {
+        let mut installation = Self::prepare(kind, variables);
+        #[cfg(feature = "server-tests")]
+        if kind != Kind::Embedded {
+            let database = crate::mariadb::shared().await.database().await;
+            installation.store = Some(database);
+        }
+        #[cfg(feature = "server-tests")]
+        if kind == Kind::Cluster {
+            installation.join_bus(&crate::redis::shared_server().url());
+            installation.balance();
+        }
+        // Without the feature there is nothing to wait for.
+        std::future::ready(()).await;
+        installation.addresses.resize(kind.nodes(), "127.0.0.1:0".into());
+        installation
+    }
+
+    /// Without a store other than its folder.
+    fn prepare(kind: Kind, variables: &[(&'static str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::write(folder.path().join("settings.toml"), SETTINGS).expect("it can be written to");
-        let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        Self { folder, variables, address: "127.0.0.1:0".into() }
+        Self {
+            kind,
+            #[cfg(feature = "server-tests")]
+            balancer: None,
+            folder,
+            variables: variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+            addresses: Vec::new(),
+            store: None,
+            buses: Vec::new(),
+        }
     }
 
-    /// The same at an address at which a server can be started again and again.
+    /// A cluster on these servers, which a test may harm.
+    #[cfg(feature = "server-tests")]
+    pub(crate) fn cluster(store: &str, bus: Option<&str>, variables: &[(&'static str, &str)]) -> Self {
+        let mut installation = Self::prepare(Kind::Cluster, variables);
+        installation.store = Some(store.into());
+        if let Some(bus) = bus {
+            installation.join_bus(bus);
+        }
+        installation.balance();
+        installation
+    }
+
+    /// Every installation has channels of its own.
+    #[cfg(feature = "server-tests")]
+    fn join_bus(&mut self, address: &str) {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        self.buses = vec![address.into(); self.kind.nodes()];
+        self.variables.push(("CHAT_REDIS_NAMESPACE", format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed))));
+    }
+
+    /// One node reaches the bus at another address.
+    #[cfg(feature = "server-tests")]
+    pub(crate) fn set_bus_of(&mut self, node: usize, address: &str) {
+        self.buses[node] = address.into();
+    }
+
+    #[cfg(feature = "server-tests")]
+    fn balance(&mut self) {
+        self.addresses = (0..self.kind.nodes()).map(|_| format!("127.0.0.1:{}", quiet_port())).collect();
+        self.variables.push(("CHAT_PROXIES", nginx::FROM.into()));
+        self.balancer = Some(Nginx::start(self.folder.path(), &self.addresses));
+    }
+
+    /// What is in front of the nodes.
+    #[cfg(feature = "server-tests")]
+    pub(crate) fn balancer(&self) -> &Nginx {
+        self.balancer.as_ref().expect("a cluster has one")
+    }
+
+    /// Where the nodes of a cluster listen, whether they run or not.
+    #[cfg(feature = "server-tests")]
+    pub(crate) fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    /// The same at an address at which a server can be started again and again. A cluster is anyway.
     pub(crate) fn at_fixed_address(self) -> Self {
-        self.at(&format!("127.0.0.1:{}", quiet_port()))
+        if self.kind.nodes() > 1 { self } else { self.at(&format!("127.0.0.1:{}", quiet_port())) }
     }
 
-    /// The same at this address.
+    /// The same, of one node, at this address.
     pub(crate) fn at(self, address: &str) -> Self {
-        Self { address: address.into(), ..self }
+        Self { addresses: vec![address.into()], ..self }
     }
 
-    /// Where settings, log and the store's folder are, and what else a test keeps.
+    /// Where settings, logs and the store's folder are, and what else a test keeps.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -76,13 +184,19 @@ impl Installation {
         self.folder.path().join("data")
     }
 
-    /// Everything that the server has logged.
-    pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.log_file()).unwrap_or_default()
+    /// The store's address.
+    #[cfg(feature = "server-tests")]
+    pub(crate) fn database(&self) -> Option<&str> {
+        self.store.as_deref()
     }
 
-    /// The server's command line.
-    pub(crate) fn command(&self) -> Command {
+    /// Everything that the nodes have logged.
+    pub(crate) fn log(&self) -> String {
+        let logs = (0..self.kind.nodes()).map(|node| fs::read_to_string(self.log_file(node)));
+        logs.map(Result::unwrap_or_default).collect()
+    }
+
+    fn command(&self, node: usize) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chat-server"));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CHAT_")) {
             command.env_remove(name);
@@ -91,111 +205,103 @@ impl Installation {
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .arg("--config")
             .arg(self.folder.path().join("settings.toml"))
-            .args(["--listen", &self.address, "--data"])
+            .args(["--listen", &self.addresses[node], "--node", &name(node), "--data"])
             .arg(self.data())
+            .args(self.store.iter().flat_map(|address| ["--store", address]))
+            .args(self.buses.get(node).iter().flat_map(|address| ["--bus", address]))
             .stdin(Stdio::null());
         command
     }
 
     /// Starts the server and waits until it is ready.
     pub(crate) fn start(&self) -> Server {
-        let log = File::options().create(true).append(true).open(self.log_file()).expect("a log");
-        let child = self.command().stdout(Stdio::piped()).stderr(log).spawn().expect("the binary runs");
-        let mut server = Server { child, log: self.log_file(), address: String::new() };
-        let stdout = server.child.stdout.take().expect("it is piped");
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line).expect("a line of text");
-        let ready = line.strip_prefix("ready tcp=").map(str::trim);
-        server.address = ready.unwrap_or_else(|| panic!("not ready: {line:?}")).to_owned();
-        server
+        // At the same moment, as it may happen.
+        let mut nodes: Vec<_> = (0..self.kind.nodes()).map(|node| self.begin_node(node)).collect();
+        nodes.iter_mut().for_each(Node::ready);
+        #[cfg(feature = "server-tests")]
+        let address = self.balancer.as_ref().map(Nginx::address);
+        #[cfg(not(feature = "server-tests"))]
+        let address = None;
+        Server { address: address.unwrap_or_else(|| nodes[0].address.clone()), nodes }
+    }
+
+    /// Starts one node and waits until it is ready.
+    pub(crate) fn start_node(&self, node: usize) -> Node {
+        let mut started = self.begin_node(node);
+        started.ready();
+        started
+    }
+
+    fn begin_node(&self, node: usize) -> Node {
+        Node::start(self.command(node), self.log_file(node))
     }
 
     /// Runs a server that does not become ready, to its end.
     pub(crate) fn start_in_vain(&self) -> Output {
-        self.command().output().expect("the binary runs")
+        self.command(0).output().expect("the binary runs")
     }
 
-    fn log_file(&self) -> PathBuf {
-        self.folder.path().join("server.log")
+    fn log_file(&self, node: usize) -> PathBuf {
+        self.folder.path().join(format!("{}.log", name(node)))
     }
+}
+
+fn name(node: usize) -> String {
+    format!("node{}", node + 1)
 }
 
 /// A running server; killed when it is dropped.
 pub(crate) struct Server {
-    child: Child,
-    log: PathBuf,
+    pub(crate) nodes: Vec<Node>,
     pub(crate) address: String,
 }
 
 impl Server {
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Ends it with SIGKILL.
     pub(crate) fn kill(mut self) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it ends");
+        self.nodes.iter_mut().for_each(Node::kill);
     }
 
     /// Asks it to stop, with SIGTERM.
     pub(crate) fn terminate(&self) {
-        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        assert!(told.expect("kill runs").success(), "the server runs");
+        self.nodes.iter().for_each(|node| node.signal("TERM"));
     }
 
-    /// Waits for its end.
-    pub(crate) async fn ended(&mut self) -> ExitStatus {
-        in_time("the server's end", async {
-            loop {
-                if let Some(status) = self.child.try_wait().expect("it is ours") {
-                    return status;
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-        })
-        .await
+    /// Waits for its end; says how the nodes ended.
+    pub(crate) async fn ended(&mut self) -> Vec<ExitStatus> {
+        let mut statuses = Vec::new();
+        for node in &mut self.nodes {
+            statuses.push(node.ended().await);
+        }
+        statuses
+    }
+
+    /// Waits for its end, which is to be in order.
+    pub(crate) async fn ended_in_order(&mut self) {
+        assert!(self.ended().await.iter().all(ExitStatus::success), "an orderly stop");
     }
 
     /// Asks it to stop and waits until it has, in order.
     pub(crate) async fn stop(mut self) {
         self.terminate();
-        let status = self.ended().await;
-        assert_eq!(status.code(), Some(0), "an orderly stop");
+        self.ended_in_order().await;
     }
 
-    /// The most memory that it has occupied so far; `None` where the system does not tell.
+    /// The most memory that its nodes have occupied so far, together; `None` where the system does not
+    /// tell.
     pub(crate) fn peak_bytes(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        line.split_whitespace().next()?.parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+        self.nodes.iter().map(|node| node.memory_bytes(Memory::Peak)).sum()
     }
 
     /// How many files and connections it has open; `None` where the system does not tell.
     pub(crate) fn open_files(&self) -> Option<usize> {
-        fs::read_dir(format!("/proc/{}/fd", self.child.id())).ok().map(Iterator::count)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
-        if std::thread::panicking() {
-            let tail: Vec<_> = log.lines().rev().take(30).collect();
-            eprintln!("the end of the server's log:");
-            tail.iter().rev().for_each(|line| eprintln!("{line}"));
-        } else {
-            assert!(!log.contains("panicked"), "the server panicked:\n{log}");
-        }
+        self.nodes.iter().map(Node::open_files).sum()
     }
 }
 
 /// A free port below the range of outgoing connections: while the server is away none of those can
 /// take it.
-fn quiet_port() -> u16 {
+pub(crate) fn quiet_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let turn = std::process::id().wrapping_mul(7919) + NEXT.fetch_add(1, Ordering::Relaxed);

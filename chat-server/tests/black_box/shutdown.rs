@@ -9,11 +9,22 @@ use chat_proto::message::{Comeback, Push, Reply, ServerFrame};
 use crate::clients;
 use crate::connection::Connection;
 use crate::requests::{direct, id, said, text};
-use crate::server::{Installation, in_time};
+use crate::server::{Installation, Kind, in_time};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sigterm_stores_what_was_accepted_tells_clients_to_come_back_and_exits_with_0() {
-    let installation = Installation::new();
+stories! {
+    everywhere: [
+        sigterm_stores_what_was_accepted_tells_clients_to_come_back_and_exits_with_0,
+        clients_are_back_by_themselves_after_a_restart,
+    ];
+    // Of nodes that share a store each has an address of its own, and none has a folder.
+    on_a_folder: [
+        a_second_server_on_a_folder_is_refused_and_told_who_has_it,
+        an_address_in_use_is_named_and_the_folder_given_back,
+    ];
+}
+
+async fn sigterm_stores_what_was_accepted_tells_clients_to_come_back_and_exits_with_0(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let mut server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let (bob, bob_in) = Connection::join(&server.address, "bob").await;
@@ -42,7 +53,7 @@ async fn sigterm_stores_what_was_accepted_tells_clients_to_come_back_and_exits_w
     for mut other in [bob, stranger] {
         assert_eq!(other.closed().await.code, close.code);
     }
-    assert_eq!(server.ended().await.code(), Some(0));
+    server.ended_in_order().await;
 
     let server = installation.start();
     let mut ada = Connection::resume(&server.address, ada_in.token.expect("a new device")).await;
@@ -55,9 +66,8 @@ async fn sigterm_stores_what_was_accepted_tells_clients_to_come_back_and_exits_w
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_are_back_by_themselves_after_a_restart() {
-    let installation = Installation::new().at_fixed_address();
+async fn clients_are_back_by_themselves_after_a_restart(kind: Kind) {
+    let installation = Installation::new(kind).await.at_fixed_address();
     let server = installation.start();
     let (_client, mut events, account) = clients::join(&server.address, "ada").await;
     server.stop().await;
@@ -80,15 +90,14 @@ async fn clients_are_back_by_themselves_after_a_restart() {
     assert_eq!(said(&heard[0]), "welcome back");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_server_on_a_folder_is_refused_and_told_who_has_it() {
-    let installation = Installation::new();
+async fn a_second_server_on_a_folder_is_refused_and_told_who_has_it(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (mut ada, _) = Connection::join(&server.address, "ada").await;
     let second = installation.start_in_vain();
     assert_eq!(second.status.code(), Some(1));
     let words = String::from_utf8_lossy(&second.stderr).into_owned();
-    for part in [installation.data().display().to_string(), server.id().to_string()] {
+    for part in [installation.data().display().to_string(), server.nodes[0].id().to_string()] {
         assert!(words.contains(&part), "{part} in: {words}");
     }
     assert!(second.stdout.is_empty(), "it was never ready");
@@ -96,11 +105,10 @@ async fn a_second_server_on_a_folder_is_refused_and_told_who_has_it() {
     assert!(matches!(alive, Ok(Reply::Pong)), "the first goes on: {alive:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_address_in_use_is_named_and_the_folder_given_back() {
+async fn an_address_in_use_is_named_and_the_folder_given_back(kind: Kind) {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("it has one").to_string();
-    let installation = Installation::new().at(&address);
+    let installation = Installation::new(kind).await.at(&address);
     let refused = installation.start_in_vain();
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(1));
@@ -109,14 +117,14 @@ async fn an_address_in_use_is_named_and_the_folder_given_back() {
     installation.start().stop().await;
 }
 
-#[test]
-fn settings_that_cannot_be_used_are_refused_with_key_found_and_expected() {
+#[tokio::test]
+async fn settings_that_cannot_be_used_are_refused_with_key_found_and_expected() {
     for (variable, value, parts) in [
         ("CHAT_CONNECTIONS_MAX", "many", ["connections.max", "many", "whole number"]),
         ("CHAT_ACCOUNTS_DEVICES", "one", ["accounts.devices", "one", "newest_only"]),
         ("CHAT_CONECTIONS_MAX", "5", ["CHAT_CONECTIONS_MAX", "no setting", "CHAT_CO"]),
     ] {
-        let refused = Installation::with(&[(variable, value)]).start_in_vain();
+        let refused = Installation::with(Kind::Embedded, &[(variable, value)]).await.start_in_vain();
         assert_eq!(refused.status.code(), Some(2), "{variable}");
         let words = String::from_utf8_lossy(&refused.stderr).into_owned();
         for part in parts {

@@ -4,15 +4,21 @@ use std::collections::BTreeMap;
 
 use chat_core::ConversationId;
 use chat_proto::message::{Reply, Request};
-use rusqlite::{Connection as Database, OpenFlags};
 
 use crate::connection::Connection;
 use crate::requests::{direct, group_of, login, register, text};
-use crate::server::Installation;
+use crate::server::{Installation, Kind};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_18_log_ins_in_a_crowd_are_slow_at_worst_and_never_a_wrong_password() {
-    let installation = Installation::new();
+stories! {
+    everywhere: [
+        fault_18_log_ins_in_a_crowd_are_slow_at_worst_and_never_a_wrong_password,
+        fault_19_a_group_message_is_one_row_however_many_members_there_are,
+        fault_19_a_busy_group_does_not_hold_up_a_pair,
+    ];
+}
+
+async fn fault_18_log_ins_in_a_crowd_are_slow_at_worst_and_never_a_wrong_password(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let mut crowd = Vec::new();
     for number in 0..150 {
@@ -31,31 +37,9 @@ async fn fault_18_log_ins_in_a_crowd_are_slow_at_worst_and_never_a_wrong_passwor
     }
 }
 
-/// The number of rows of each table.
-fn rows(installation: &Installation) -> BTreeMap<String, i64> {
-    let file = std::fs::read_dir(installation.data()).expect("the folder").find_map(|entry| {
-        let path = entry.expect("an entry").path();
-        let bytes = std::fs::read(&path).ok()?;
-        bytes.starts_with(b"SQLite format 3\0").then_some(path)
-    });
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
-    let database = Database::open_with_flags(file.expect("a database"), flags).expect("nobody else has it");
-    let mut names = database
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
-        .expect("it is read");
-    let names = names.query_map([], |row| row.get::<_, String>(0)).expect("names");
-    names
-        .map(|name| {
-            let name = name.expect("a name");
-            let count = database.query_row(&format!("SELECT count(*) FROM {name}"), [], |row| row.get(0));
-            (name, count.expect("a number"))
-        })
-        .collect()
-}
-
 /// What so many messages in a group of so many members add to the tables.
-async fn added_rows(members: usize, messages: u64) -> BTreeMap<String, i64> {
-    let installation = Installation::new();
+async fn added_rows(kind: Kind, members: usize, messages: u64) -> BTreeMap<String, i64> {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let (mut online, mut others) = (Vec::new(), Vec::new());
@@ -72,7 +56,7 @@ async fn added_rows(members: usize, messages: u64) -> BTreeMap<String, i64> {
     let group = ConversationId::Group(created.group);
     ada.leave().await;
     server.stop().await;
-    let before = rows(&installation);
+    let before = installation.rows().await;
 
     let server = installation.start();
     let mut ada = Connection::resume(&server.address, ada_in.token.expect("a new device")).await;
@@ -80,21 +64,19 @@ async fn added_rows(members: usize, messages: u64) -> BTreeMap<String, i64> {
         ada.ask(text(number, group, "to everybody")).await.expect("sent");
     }
     server.stop().await;
-    let after = rows(&installation);
+    let after = installation.rows().await;
     after.into_iter().map(|(name, count)| (name.clone(), count - before[&name])).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_19_a_group_message_is_one_row_however_many_members_there_are() {
-    let (small, large) = (added_rows(3, 20).await, added_rows(100, 20).await);
+async fn fault_19_a_group_message_is_one_row_however_many_members_there_are(kind: Kind) {
+    let (small, large) = (added_rows(kind, 3, 20).await, added_rows(kind, 100, 20).await);
     assert_eq!(small, large);
     assert_eq!(large["log"], 20);
     assert!(large.iter().all(|(name, count)| name == "log" || *count <= 20), "{large:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_19_a_busy_group_does_not_hold_up_a_pair() {
-    let installation = Installation::new();
+async fn fault_19_a_busy_group_does_not_hold_up_a_pair(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (mut ada, _) = Connection::join(&server.address, "ada").await;
     let (mut members, mut users) = (Vec::new(), Vec::new());

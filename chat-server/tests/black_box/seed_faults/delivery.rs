@@ -7,11 +7,21 @@ use chat_proto::message::{CloseCode, Reply};
 use crate::clients::{self, seqs};
 use crate::connection::Connection;
 use crate::requests::{self, direct, id, said, sync, text};
-use crate::server::{Installation, LOOK, in_time};
+use crate::server::{Installation, Kind, LOOK, in_time};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_09_messages_to_a_connection_that_just_died_arrive_at_the_next() {
-    let installation = Installation::new();
+stories! {
+    everywhere: [
+        fault_09_messages_to_a_connection_that_just_died_arrive_at_the_next,
+        fault_09_messages_under_way_when_a_connection_dies_are_stored_once_when_repeated,
+        fault_10_a_log_in_that_is_cut_before_its_answer_is_read_loses_nothing,
+        fault_10_what_is_written_during_a_log_in_is_neither_lost_nor_doubled,
+        fault_14_a_user_who_comes_back_gets_each_message_once,
+        fault_14_a_repeated_message_is_the_first_one,
+    ];
+}
+
+async fn fault_09_messages_to_a_connection_that_just_died_arrive_at_the_next(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let (mut bob, bob_in) = Connection::join(&server.address, "bob").await;
@@ -32,9 +42,8 @@ async fn fault_09_messages_to_a_connection_that_just_died_arrive_at_the_next() {
     assert!(log.iter().map(said).eq((1..=20).map(|number| number.to_string())));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_09_messages_under_way_when_a_connection_dies_are_stored_once_when_repeated() {
-    let installation = Installation::new();
+async fn fault_09_messages_under_way_when_a_connection_dies_are_stored_once_when_repeated(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let (mut bob, bob_in) = Connection::join(&server.address, "bob").await;
@@ -67,9 +76,8 @@ async fn fault_09_messages_under_way_when_a_connection_dies_are_stored_once_when
     assert_eq!(heard, log, "bob was online all the time");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_10_a_log_in_that_is_cut_before_its_answer_is_read_loses_nothing() {
-    let installation = Installation::new();
+async fn fault_10_a_log_in_that_is_cut_before_its_answer_is_read_loses_nothing(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let (bob, bob_in) = Connection::join(&server.address, "bob").await;
@@ -105,9 +113,8 @@ async fn fault_10_a_log_in_that_is_cut_before_its_answer_is_read_loses_nothing()
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_10_what_is_written_during_a_log_in_is_neither_lost_nor_doubled() {
-    let installation = Installation::new();
+async fn fault_10_what_is_written_during_a_log_in_is_neither_lost_nor_doubled(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let (bob, bob_in) = Connection::join(&server.address, "bob").await;
@@ -134,9 +141,8 @@ async fn fault_10_what_is_written_during_a_log_in_is_neither_lost_nor_doubled() 
     assert_eq!(seqs(&heard), (1..=total).collect::<Vec<_>>(), "over {logins} log-ins");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_14_a_user_who_comes_back_gets_each_message_once() {
-    let installation = Installation::new();
+async fn fault_14_a_user_who_comes_back_gets_each_message_once(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let (mut old, bob_in) = Connection::join(&server.address, "bob").await;
@@ -155,9 +161,8 @@ async fn fault_14_a_user_who_comes_back_gets_each_message_once() {
     assert_eq!(seqs(&old.entries(conversation, 1).await), [31]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_14_a_repeated_message_is_the_first_one() {
-    let installation = Installation::new();
+async fn fault_14_a_repeated_message_is_the_first_one(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let (mut bob, bob_in) = Connection::join(&server.address, "bob").await;

@@ -7,7 +7,16 @@ use tokio::io::AsyncWriteExt;
 
 use crate::connection::Connection;
 use crate::requests::{direct, hello, id, register, said, text};
-use crate::server::Installation;
+use crate::server::{Installation, Kind};
+
+stories! {
+    everywhere: [
+        fault_01_malformed_input_ends_only_its_own_connection,
+        fault_01_a_request_with_any_part_missing_or_changed_harms_nobody,
+        fault_02_coalesced_requests_are_all_answered,
+        fault_02_a_request_in_a_hundred_segments_is_one_request,
+    ];
+}
 
 fn framed(payload: &[u8]) -> Vec<u8> {
     let mut out = BytesMut::new();
@@ -45,9 +54,8 @@ fn nonsense() -> Vec<Vec<u8>> {
     all
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_01_malformed_input_ends_only_its_own_connection() {
-    let installation = Installation::new();
+async fn fault_01_malformed_input_ends_only_its_own_connection(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let (mut bob, bob_in) = Connection::join(&server.address, "bob").await;
@@ -70,9 +78,8 @@ async fn fault_01_malformed_input_ends_only_its_own_connection() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_01_a_request_with_any_part_missing_or_changed_harms_nobody() {
-    let installation = Installation::new();
+async fn fault_01_a_request_with_any_part_missing_or_changed_harms_nobody(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let (bob, bob_in) = Connection::join(&server.address, "bob").await;
@@ -112,9 +119,8 @@ async fn fault_01_a_request_with_any_part_missing_or_changed_harms_nobody() {
     ada.ask(text(1, conversation, "still here")).await.expect("others go on");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_02_coalesced_requests_are_all_answered() {
-    let installation = Installation::new();
+async fn fault_02_coalesced_requests_are_all_answered(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let mut ada = Connection::open(&server.address).await;
     let (first, mut segment) = ada.frame(hello(None));
@@ -147,9 +153,8 @@ async fn fault_02_coalesced_requests_are_all_answered() {
     assert_eq!(heard, (1..=200).map(|number| number.to_string()).collect::<Vec<_>>());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_02_a_request_in_a_hundred_segments_is_one_request() {
-    let installation = Installation::new();
+async fn fault_02_a_request_in_a_hundred_segments_is_one_request(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let (mut bob, bob_in) = Connection::join(&server.address, "bob").await;

@@ -5,7 +5,15 @@ use chat_proto::message::Reply;
 
 use crate::connection::Connection;
 use crate::requests::{self, direct, text};
-use crate::server::{Installation, Server};
+use crate::server::{Installation, Kind, Server};
+
+stories! {
+    // What grows is a process.
+    on_one_node: [
+        fault_05_a_client_that_does_not_read_what_others_send_does_not_grow_the_server,
+        fault_05_a_client_that_asks_without_reading_does_not_grow_the_server,
+    ];
+}
 
 /// Queues of sessions, caches of the store, and what the allocator keeps: far from what is sent.
 const MARGIN_BYTES: u64 = 32 << 20;
@@ -17,9 +25,8 @@ fn growth(server: &Server, before: Option<u64>) -> u64 {
     server.peak_bytes().zip(before).map_or(0, |(now, before)| now - before)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_05_a_client_that_does_not_read_what_others_send_does_not_grow_the_server() {
-    let installation = Installation::with(PATIENT);
+async fn fault_05_a_client_that_does_not_read_what_others_send_does_not_grow_the_server(kind: Kind) {
+    let installation = Installation::with(kind, PATIENT).await;
     let server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let mut stuck = Connection::open_narrow(&server.address).await;
@@ -37,9 +44,8 @@ async fn fault_05_a_client_that_does_not_read_what_others_send_does_not_grow_the
     stuck.cut();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_05_a_client_that_asks_without_reading_does_not_grow_the_server() {
-    let installation = Installation::with(PATIENT);
+async fn fault_05_a_client_that_asks_without_reading_does_not_grow_the_server(kind: Kind) {
+    let installation = Installation::with(kind, PATIENT).await;
     let server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let (mut bob, bob_in) = Connection::join(&server.address, "bob").await;

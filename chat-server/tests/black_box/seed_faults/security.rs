@@ -1,8 +1,5 @@
 //! 6, 7 and 8: what is text stays text, nobody acts as another, and nothing reaches whom it may not.
 
-use std::fs;
-use std::path::Path;
-
 use chat_core::{
     AccountName, Body, ContactAction, Content, ConversationId, CreateGroup, DeviceId, DisplayName, Entry,
     Error, ErrorKind, GroupAction, GroupId, Handle, LeftMessages, Outgoing, Password, Token, UserId,
@@ -14,7 +11,18 @@ use crate::requests::{
     PASSWORD, credentials, direct, entries, group_of, id, login, message, range, register, registration,
     said, sync, text,
 };
-use crate::server::Installation;
+use crate::server::{Installation, Kind};
+
+stories! {
+    everywhere: [
+        fault_06_whatever_a_message_says_is_stored_literally,
+        fault_06_names_labels_and_notes_are_stored_literally_or_refused,
+        fault_07_neither_store_nor_log_holds_a_password_or_token,
+        fault_07_every_command_before_log_in_is_refused,
+        fault_07_nobody_reads_or_acts_as_another,
+        fault_08_nobody_writes_to_whom_or_where_they_may_not,
+    ];
+}
 
 /// Texts that mean something to SQL, to C, to terminals or to templates.
 const HOSTILE: [&str; 10] = [
@@ -48,9 +56,8 @@ fn is_stored(answer: Result<Reply, Error>, text: &str) -> bool {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_06_whatever_a_message_says_is_stored_literally() {
-    let installation = Installation::new();
+async fn fault_06_whatever_a_message_says_is_stored_literally(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let (bob, bob_in) = Connection::join(&server.address, "bob").await;
@@ -85,9 +92,8 @@ async fn fault_06_whatever_a_message_says_is_stored_literally() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_06_names_labels_and_notes_are_stored_literally_or_refused() {
-    let installation = Installation::new();
+async fn fault_06_names_labels_and_notes_are_stored_literally_or_refused(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (mut ada, _) = Connection::join(&server.address, "ada").await;
     for (number, words) in (1..).zip(HOSTILE) {
@@ -168,21 +174,8 @@ async fn described_group(ada: &mut Connection, number: u64, words: &str) -> Opti
     }
 }
 
-/// Whether any file below a folder holds these bytes.
-fn holds(folder: &Path, needle: &[u8]) -> bool {
-    fs::read_dir(folder).expect("a folder").any(|entry| {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            return holds(&path, needle);
-        }
-        let bytes = fs::read(&path).unwrap_or_default();
-        bytes.windows(needle.len()).any(|window| window == needle)
-    })
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_07_neither_folder_nor_log_holds_a_password_or_token() {
-    let installation = Installation::with(&[("CHAT_LOG", "trace")]);
+async fn fault_07_neither_store_nor_log_holds_a_password_or_token(kind: Kind) {
+    let installation = Installation::with(kind, &[("CHAT_LOG", "trace")]).await;
     let server = installation.start();
     let mut ada = Connection::open(&server.address).await;
     ada.hello(None).await;
@@ -202,14 +195,14 @@ async fn fault_07_neither_folder_nor_log_holds_a_password_or_token() {
         let log = installation.log();
         assert!(log.contains("DEBUG"), "much is logged");
         for secret in [first.as_bytes(), second.as_bytes(), &token, hex.as_bytes()] {
-            assert!(!holds(&installation.data(), secret), "in the folder: {}", secret.escape_ascii());
+            assert!(!installation.holds(secret), "in the store: {}", secret.escape_ascii());
             assert!(!log.as_bytes().windows(secret.len()).any(|window| window == secret), "in the log");
         }
     };
     check();
     server.stop().await;
     check();
-    assert!(holds(&installation.data(), b"label-of-the-device"), "this is how it would be found");
+    assert!(installation.holds(b"label-of-the-device"), "this is how it would be found");
 }
 
 impl Connection {
@@ -249,9 +242,8 @@ fn commands(of: ConversationId, user: UserId, device: DeviceId, group: GroupId) 
     ]
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_07_every_command_before_log_in_is_refused() {
-    let installation = Installation::new();
+async fn fault_07_every_command_before_log_in_is_refused(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let (_bob, bob_in) = Connection::join(&server.address, "bob").await;
@@ -284,9 +276,8 @@ async fn fault_07_every_command_before_log_in_is_refused() {
     assert_eq!(ada.log(conversation).await.len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_07_nobody_reads_or_acts_as_another() {
-    let installation = Installation::new();
+async fn fault_07_nobody_reads_or_acts_as_another(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let (_bob, bob_in) = Connection::join(&server.address, "bob").await;
@@ -348,9 +339,8 @@ async fn refused(connection: &mut Connection, command: Request) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_08_nobody_writes_to_whom_or_where_they_may_not() {
-    let installation = Installation::with(&[("CHAT_MESSAGES_WRITING", "contacts_only")]);
+async fn fault_08_nobody_writes_to_whom_or_where_they_may_not(kind: Kind) {
+    let installation = Installation::with(kind, &[("CHAT_MESSAGES_WRITING", "contacts_only")]).await;
     let server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let (mut bob, bob_in) = Connection::join(&server.address, "bob").await;

@@ -8,11 +8,19 @@ use chat_proto::message::{CloseCode, Reply, Request};
 use crate::clients;
 use crate::connection::Connection;
 use crate::requests::{PASSWORD, credentials, direct, message, registration, said, text};
-use crate::server::Installation;
+use crate::server::{Installation, Kind};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_03_long_names_are_taken_up_to_the_limit_and_refused_beyond() {
-    let installation = Installation::new();
+stories! {
+    everywhere: [
+        fault_03_long_names_are_taken_up_to_the_limit_and_refused_beyond,
+        fault_03_bodies_up_to_the_limit_reach_offline_users_whole,
+        fault_03_a_frame_beyond_the_limit_ends_only_its_own_connection,
+        fault_04_a_log_in_with_many_and_large_messages_brings_them_all,
+    ];
+}
+
+async fn fault_03_long_names_are_taken_up_to_the_limit_and_refused_beyond(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let mut stranger = Connection::open(&server.address).await;
     stranger.hello(None).await;
@@ -40,9 +48,8 @@ async fn fault_03_long_names_are_taken_up_to_the_limit_and_refused_beyond() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_03_bodies_up_to_the_limit_reach_offline_users_whole() {
-    let installation = Installation::new();
+async fn fault_03_bodies_up_to_the_limit_reach_offline_users_whole(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let (bob, bob_in) = Connection::join(&server.address, "bob").await;
@@ -66,9 +73,8 @@ async fn fault_03_bodies_up_to_the_limit_reach_offline_users_whole() {
     assert!(log.iter().map(said).eq(sizes.map(|size| "x".repeat(size))));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_03_a_frame_beyond_the_limit_ends_only_its_own_connection() {
-    let installation = Installation::new();
+async fn fault_03_a_frame_beyond_the_limit_ends_only_its_own_connection(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let (mut bob, bob_in) = Connection::join(&server.address, "bob").await;
@@ -82,9 +88,8 @@ async fn fault_03_a_frame_beyond_the_limit_ends_only_its_own_connection() {
     bob.ask(text(1, conversation, "still here")).await.expect("others go on");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_04_a_log_in_with_many_and_large_messages_brings_them_all() {
-    let installation = Installation::new();
+async fn fault_04_a_log_in_with_many_and_large_messages_brings_them_all(kind: Kind) {
+    let installation = Installation::new(kind).await;
     let server = installation.start();
     let (mut ada, ada_in) = Connection::join(&server.address, "ada").await;
     let (bob, bob_in) = Connection::join(&server.address, "bob").await;
