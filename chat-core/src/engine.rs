@@ -6,9 +6,11 @@ mod committer;
 mod config;
 mod contacts;
 mod environment;
+mod figures;
 mod follower;
 mod gate;
 mod groups;
+mod health;
 mod hooks;
 mod hub;
 mod login;
@@ -35,6 +37,11 @@ use tokio::task::JoinSet;
 pub use builder::{EngineBuilder, StartError};
 pub use config::{ContactPolicy, DevicePolicy, EngineConfig, WritePolicy};
 pub use environment::{Blocking, BlockingInline, BlockingThreads, Clock, Job, SystemClock};
+pub use figures::{
+    BusFigures, CommitFigures, DeliveryFigures, Figures, Histogram, JournalFigures, QueueFigures,
+    RepairFigures, SendFigures,
+};
+pub use health::{Health, Unready};
 pub use hooks::{Authenticator, Hooks, Identity, Verdict};
 pub use login::LoggedIn;
 pub use messages::PendingSend;
@@ -46,6 +53,8 @@ use crate::store::{Digest, Item, Once, Outcome, Placed, Store};
 use crate::{ClientId, ConversationId, Epoch, Error, ErrorKind, Receipt, Timestamp, UserId};
 use committer::{Committers, Work, store_error};
 use environment::Environment;
+use figures::Counts;
+use health::Watch;
 use hub::Hub;
 use outbox::OutboxLimits;
 use passwords::Passwords;
@@ -126,6 +135,8 @@ pub(crate) struct Inner {
     arriving: Mutex<BTreeSet<u64>>,
     slots: Slots,
     journal_wake: Notify,
+    counts: Counts,
+    watch: Watch,
 }
 
 impl Engine {
@@ -156,7 +167,7 @@ impl Engine {
 
     /// How many sessions it has at present.
     pub fn sessions(&self) -> usize {
-        self.core.hub.all_sessions().len()
+        self.core.hub.census().1
     }
 
     /// Ends all sessions, writes what was accepted, and closes the store. What takes longer than the

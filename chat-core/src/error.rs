@@ -43,6 +43,46 @@ pub enum ErrorKind {
     Ended,
 }
 
+impl ErrorKind {
+    /// Every kind, in the order of their numbers.
+    pub const ALL: &[Self] = &[
+        Self::Invalid,
+        Self::Unauthenticated,
+        Self::NotAllowed,
+        Self::Taken,
+        Self::Conflict,
+        Self::LimitReached,
+        Self::RateLimited,
+        Self::Overloaded,
+        Self::Unavailable,
+        Self::OutcomeUnknown,
+        Self::Trimmed,
+        Self::EpochChanged,
+        Self::AlreadyOnline,
+        Self::Ended,
+    ];
+
+    /// A stable word for it, in snake case.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::Unauthenticated => "unauthenticated",
+            Self::NotAllowed => "not_allowed",
+            Self::Taken => "taken",
+            Self::Conflict => "conflict",
+            Self::LimitReached => "limit_reached",
+            Self::RateLimited => "rate_limited",
+            Self::Overloaded => "overloaded",
+            Self::Unavailable => "unavailable",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::Trimmed => "trimmed",
+            Self::EpochChanged => "epoch_changed",
+            Self::AlreadyOnline => "already_online",
+            Self::Ended => "ended",
+        }
+    }
+}
+
 numbered!(ErrorKind {
     Invalid = 1, Unauthenticated = 2, NotAllowed = 3, Taken = 4, Conflict = 5, LimitReached = 6,
     RateLimited = 7, Overloaded = 8, Unavailable = 9, OutcomeUnknown = 10, Trimmed = 11,

@@ -40,9 +40,11 @@ pub use conversation::{
 };
 #[cfg(feature = "engine")]
 pub use engine::{
-    Authenticator, Blocking, BlockingInline, BlockingThreads, Clock, ContactPolicy, DevicePolicy, Engine,
-    EngineBuilder, EngineConfig, Events, Hooks, Identity, Job, LoggedIn, PasswordCost, PendingSend, Session,
-    StartError, SystemClock, Verdict, WritePolicy,
+    Authenticator, Blocking, BlockingInline, BlockingThreads, BusFigures, Clock, CommitFigures,
+    ContactPolicy, DeliveryFigures, DevicePolicy, Engine, EngineBuilder, EngineConfig, Events, Figures,
+    Health, Histogram, Hooks, Identity, Job, JournalFigures, LoggedIn, PasswordCost, PendingSend,
+    QueueFigures, RepairFigures, SendFigures, Session, StartError, SystemClock, Unready, Verdict,
+    WritePolicy,
 };
 pub use entry::{Entry, Kind};
 pub use error::{Error, ErrorKind};

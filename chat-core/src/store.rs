@@ -39,6 +39,10 @@
 //!   entries moved after it, on whichever node, at least once; the position returned with the page
 //!   continues it. What becomes visible later never has an earlier position.
 //!
+//! Probing
+//! - **probes pass while writes do**: [`Store::probe`] succeeds when a commit would be taken at present,
+//!   fails with the kind that a commit would fail with, and changes nothing.
+//!
 //! The functions of `testkit::store` (feature `testkit`) test a backend against each of these, by name.
 
 mod apply;
@@ -152,6 +156,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// The position from which following the journal finds everything committed after this call.
     async fn journal_end(&self) -> Result<JournalPosition, StoreError>;
+
+    /// Whether it answers and takes writes at present. Cheap: asked every second while nothing else
+    /// is. Where nothing can take writes away, reading the epoch tells enough.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Unavailable`] and [`StoreErrorKind::ReadOnly`].
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.epoch().await.map(drop)
+    }
 
     /// Finishes what is under way and releases what it holds; calls after this may fail.
     async fn close(&self);

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::proxy::{self, HeaderError};
 use crate::settings::Proxies;
+use crate::traffic::{self, Traffic};
 
 /// How long accepting rests when the system has no more files or memory for a connection: those that
 /// end meanwhile make room, and a full log would help nobody.
@@ -32,6 +33,7 @@ pub(crate) struct Acceptor {
     engine: Engine,
     config: Arc<ConnectionConfig>,
     proxies: Proxies,
+    traffic: Arc<Traffic>,
     room: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
     stop: watch::Receiver<bool>,
@@ -47,6 +49,7 @@ impl Acceptor {
         engine: Engine,
         config: ConnectionConfig,
         proxies: Proxies,
+        traffic: Arc<Traffic>,
         max: usize,
         stop: watch::Receiver<bool>,
     ) -> Self {
@@ -55,6 +58,7 @@ impl Acceptor {
             engine,
             config: Arc::new(config),
             proxies,
+            traffic,
             room: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
             stop,
@@ -120,7 +124,7 @@ impl Acceptor {
             tracing::debug!(%peer, %error, "a connection ended at once");
             return;
         }
-        let arrival = Arrival { stream, peer, room };
+        let arrival = Arrival { stream, peer, room, open: self.traffic.accepted() };
         if self.proxies.contains(peer.ip()) {
             self.ask_proxy(arrival);
         } else {
@@ -160,19 +164,20 @@ impl Acceptor {
     }
 
     fn serve(&mut self, arrival: Arrival) {
-        let Arrival { stream, peer, room } = arrival;
+        let Arrival { stream, peer, room, open } = arrival;
         let mut stop = self.stop.clone();
         let stopped = async move { told(&mut stop).await };
         let serving = serve(stream, self.engine.clone(), Arc::clone(&self.config), stopped);
         self.connections.spawn(async move {
             let ending = serving.await;
             tracing::debug!(%peer, ?ending, "a connection ended");
-            drop(room);
+            drop((room, open));
             None
         });
     }
 
     fn refuse(&mut self, stream: TcpStream, peer: SocketAddr) {
+        self.traffic.refused();
         tracing::debug!(%peer, "a connection beyond the limit was refused");
         if let Ok(turn) = Arc::clone(&self.refusals).try_acquire_owned() {
             self.connections.spawn(async move {
@@ -190,6 +195,7 @@ struct Arrival {
     /// Whose it is; until its header is read, the proxy.
     peer: SocketAddr,
     room: OwnedSemaphorePermit,
+    open: traffic::Open,
 }
 
 /// Waits until it is time to stop; a sender that is gone says so too.

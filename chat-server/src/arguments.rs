@@ -9,8 +9,8 @@ use clap::{Parser, Subcommand};
 /// A chat server. It needs no configuration: then its store is embedded. With --store, --bus and
 /// --node it is one node of a cluster.
 ///
-/// When it accepts connections it prints one line, `ready tcp=ADDRESS`, on standard output; its log
-/// goes to standard error. SIGTERM or Ctrl-C stops it in order, a second one at once.
+/// When it accepts connections it prints one line, `ready tcp=ADDRESS`, on standard output, followed
+/// by ` http=ADDRESS` with --http; its log goes to standard error. SIGTERM or Ctrl-C stops it in order, a second one at once.
 ///
 /// Each setting of the file can also be given in the environment: CHAT_ and its key in capitals with
 /// _ for the dot, such as CHAT_LOG or CHAT_CONNECTIONS_MAX. Flags beat the environment, and the
@@ -26,6 +26,10 @@ pub(crate) struct Arguments {
     /// Where to listen, IP:PORT; port 0 takes a free one [default: 127.0.0.1:6060].
     #[arg(long, value_name = "IP:PORT")]
     listen: Option<SocketAddr>,
+    /// Where to answer an operator over HTTP (/healthz, /readyz, /metrics), IP:PORT; not for the public
+    /// [default: nowhere].
+    #[arg(long, value_name = "IP:PORT")]
+    http: Option<SocketAddr>,
     /// The folder of the store, made when it is absent [default: ./chat-data].
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
@@ -59,8 +63,17 @@ pub(crate) enum Task {
 impl Arguments {
     /// Where the settings come from: these, the file that they name, the environment.
     pub(crate) fn sources(self) -> Sources {
-        let Self { config, listen, data, store, bus, node, task: _ } = self;
-        Sources { file: config, environment: std::env::vars_os().collect(), listen, data, store, bus, node }
+        let Self { config, listen, http, data, store, bus, node, task: _ } = self;
+        Sources {
+            file: config,
+            environment: std::env::vars_os().collect(),
+            listen,
+            http,
+            data,
+            store,
+            bus,
+            node,
+        }
     }
 }
 

@@ -16,12 +16,14 @@
 
 mod accept;
 mod backend;
+mod http;
 mod migration;
 mod open_files;
 mod proxy;
 mod server;
 mod settings;
 mod telemetry;
+mod traffic;
 
 pub use migration::{Migration, MigrationError, migrate, migration};
 pub use server::{RunningServer, Server, StartError, Stopped, in_full};

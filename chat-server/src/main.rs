@@ -54,7 +54,8 @@ async fn run(settings: Settings) -> ExitCode {
         Ok(server) => server,
         Err(error) => return fail(CANNOT_START, &in_full(&error)),
     };
-    let ready = format!("ready tcp={}\n", server.local_addr());
+    let http = server.http_addr().map_or_else(String::new, |address| format!(" http={address}"));
+    let ready = format!("ready tcp={}{http}\n", server.local_addr());
     let mut stdout = std::io::stdout();
     if let Err(error) = stdout.write_all(ready.as_bytes()).and_then(|()| stdout.flush()) {
         tracing::warn!(%error, "nobody reads that the server is ready");

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::Engine;
@@ -15,8 +16,10 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::accept::Acceptor;
 use crate::backend::{self, AbortOnDrop, OpenStore};
+use crate::http::Endpoint;
 use crate::open_files;
 use crate::settings::Settings;
+use crate::traffic::Traffic;
 
 /// Why a server could not start. The messages are for operators; causes are sources.
 #[derive(Debug, Error)]
@@ -96,13 +99,34 @@ impl Server {
         }
         let (stop, stopping) = watch::channel(false);
         let deadline = settings.stop_deadline();
+        let traffic = Arc::<Traffic>::default();
+        let http = match open_http(&settings, &engine, &traffic, &stopping).await {
+            Ok(http) => http,
+            Err(error) => {
+                engine.shutdown().await;
+                return Err(error);
+            }
+        };
         let max = open_files::connections_within(settings.connections.max);
         let (connection, proxies) = (settings.connection(), settings.proxies);
-        let acceptor = Acceptor::new(listener, engine.clone(), connection, proxies, max, stopping);
+        let acceptor = Acceptor::new(listener, engine.clone(), connection, proxies, traffic, max, stopping);
         let accepting = tokio::spawn(acceptor.run());
         tracing::info!(%address, node = settings.node, "accepting connections");
-        Ok(RunningServer { address, engine, stop, accepting, deadline, _pruning: pruning })
+        Ok(RunningServer { address, engine, stop, accepting, http, deadline, _pruning: pruning })
     }
+}
+
+async fn open_http(
+    settings: &Settings,
+    engine: &Engine,
+    traffic: &Arc<Traffic>,
+    stopping: &watch::Receiver<bool>,
+) -> Result<Option<Endpoint>, StartError> {
+    let Some(address) = settings.http_at() else { return Ok(None) };
+    let endpoint = Endpoint::start(address, engine.clone(), Arc::clone(traffic), stopping.clone()).await;
+    let endpoint = endpoint.map_err(|source| StartError::Listen { address, source })?;
+    tracing::info!(address = %endpoint.address(), "answering an operator over http");
+    Ok(Some(endpoint))
 }
 
 async fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
@@ -118,6 +142,7 @@ pub struct RunningServer {
     engine: Engine,
     stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
+    http: Option<Endpoint>,
     deadline: Duration,
     _pruning: Option<AbortOnDrop>,
 }
@@ -126,6 +151,11 @@ impl RunningServer {
     /// Where it listens; the port that was taken, if none was asked for.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it answers an operator over HTTP, if it does.
+    pub fn http_addr(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(Endpoint::address)
     }
 
     /// The engine behind it: what embedders use beside the network.
@@ -150,6 +180,9 @@ impl RunningServer {
         let closed = timeout_at(deadline, self.engine.shutdown()).await;
         if closed.is_err() {
             tracing::warn!("the store was still being closed at the deadline");
+        }
+        if let Some(http) = self.http.take() {
+            http.stop(deadline).await;
         }
         match (drained, closed) {
             (Ok(_), Ok(())) => Stopped::Cleanly,

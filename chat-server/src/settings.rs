@@ -35,6 +35,9 @@ pub struct Settings {
     /// or 2, that says whose it is; from anywhere else such a header is a violation of the protocol.
     /// Default empty.
     pub proxies: Proxies,
+    /// Where it answers an operator over HTTP (`/healthz`, `/readyz`, `/metrics`), `IP:PORT`; empty
+    /// for nowhere. Not for the public: it has no password. Default empty.
+    pub http: String,
     /// The folder of the embedded store, made when it is absent. Default `./chat-data`.
     pub data: PathBuf,
     /// The store: `sqlite`, the embedded one in the folder `data`, or the address of a database that
@@ -85,6 +88,7 @@ impl Default for Settings {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 6060)),
             proxies: Proxies::default(),
+            http: String::new(),
             data: PathBuf::from("./chat-data"),
             store: "sqlite".into(),
             bus: "none".into(),

@@ -10,6 +10,15 @@
 //! run again, with pauses that grow; a batch that keeps meeting others goes on in halves. An item is
 //! never divided.
 //!
+//! A node that stands still inside a transaction loses it, and with it its locks, within two seconds:
+//! the server ends it (`idle_transaction_timeout` of MariaDB, `wait_timeout` elsewhere). A head that
+//! somebody else holds, such as an operator's session, holds its own conversation and the batches that
+//! name it; these are answered unavailable at their deadline.
+//!
+//! On Galera a batch that met one of another server begins again; nobody queues. Writers of one hot
+//! conversation on several servers all get on, but unevenly and at a fraction of the rate: let the
+//! nodes write to one server, and the others take over.
+//!
 //! # Durability
 //! That of the server: a commit is acknowledged when the server has committed.
 //!
@@ -26,7 +35,7 @@
 //! Read from the server that is written to: a replica that lags shows less than was acknowledged. On
 //! Galera sessions wait by themselves for what other servers committed (`wsrep_sync_wait`).
 //!
-//! TLS is asked for in the address: `mysql://…/chat?require_ssl=true`.
+//! TLS is asked for in the address, `mysql://…/chat?require_ssl=true`, or by [`MysqlOptions::tls_ca`].
 
 mod commit;
 mod connections;
@@ -65,7 +74,8 @@ pub struct MysqlOptions {
     /// How long a call may take, the wait for a connection included. By default 5 seconds.
     pub deadline: Duration,
     /// A file with the certificates, in PEM, that the server's own is checked against; with it,
-    /// connections use TLS. By default the address decides, and the usual authorities count.
+    /// connections use TLS, and no other authority counts. By default the address decides, and the
+    /// usual authorities count.
     pub tls_ca: Option<PathBuf>,
     /// The epoch of a store that is created; by default it is drawn. An existing store keeps its own.
     pub epoch: Option<Epoch>,
@@ -234,6 +244,10 @@ impl Store for MysqlStore {
 
     async fn journal_end(&self) -> Result<JournalPosition, StoreError> {
         read!(self, "finding the end of the journal", |conn| read::journal::end(conn))
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        read!(self, "probing", |conn| schema::probe(conn))
     }
 
     async fn close(&self) {

@@ -23,6 +23,10 @@ impl Session {
     /// # Errors
     /// As all commands.
     pub async fn log_out(&self, client_id: ClientId) -> Result<(), Error> {
+        self.answer(self.log_out_uncounted(client_id).await)
+    }
+
+    async fn log_out_uncounted(&self, client_id: ClientId) -> Result<(), Error> {
         self.remove_device(client_id, self.device(), DeviceEvent::LoggedOut).await?;
         self.leave(Lasting::Yes);
         Ok(())
@@ -33,6 +37,10 @@ impl Session {
     /// # Errors
     /// As all commands.
     pub async fn devices(&self) -> Result<Vec<DeviceInfo>, Error> {
+        self.answer(self.devices_uncounted().await)
+    }
+
+    async fn devices_uncounted(&self) -> Result<Vec<DeviceInfo>, Error> {
         self.admit_read()?;
         let devices = self.store().devices(self.user()).await.map_err(|error| store_error(&error))?;
         let online = |device: &Device| {
@@ -56,6 +64,10 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::NotAllowed`] when the user has no such device.
     pub async fn revoke_device(&self, client_id: ClientId, device: DeviceId) -> Result<Receipt, Error> {
+        self.answer(self.revoke_device_uncounted(client_id, device).await)
+    }
+
+    async fn revoke_device_uncounted(&self, client_id: ClientId, device: DeviceId) -> Result<Receipt, Error> {
         self.remove_device(client_id, device, DeviceEvent::Revoked).await
     }
 
@@ -65,6 +77,15 @@ impl Session {
     /// [`ErrorKind::Unauthenticated`] for a wrong current password, [`ErrorKind::Invalid`] for a new
     /// one out of bounds.
     pub async fn change_password(
+        &self,
+        client_id: ClientId,
+        current: Password,
+        new: Password,
+    ) -> Result<Receipt, Error> {
+        self.answer(self.change_password_uncounted(client_id, current, new).await)
+    }
+
+    async fn change_password_uncounted(
         &self,
         client_id: ClientId,
         current: Password,
@@ -98,6 +119,14 @@ impl Session {
         client_id: ClientId,
         name: DisplayName,
     ) -> Result<Receipt, Error> {
+        self.answer(self.change_display_name_uncounted(client_id, name).await)
+    }
+
+    async fn change_display_name_uncounted(
+        &self,
+        client_id: ClientId,
+        name: DisplayName,
+    ) -> Result<Receipt, Error> {
         let digest = Digest::of(&[b"display name", name.as_str().as_bytes()]);
         if let Some(known) = self.admit_new(inbox_once(client_id, self.user()), digest).await? {
             return Ok(known.receipt());
@@ -114,6 +143,15 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Unauthenticated`] for a wrong password.
     pub async fn delete_account(
+        &self,
+        client_id: ClientId,
+        password: Password,
+        messages: LeftMessages,
+    ) -> Result<(), Error> {
+        self.answer(self.delete_account_uncounted(client_id, password, messages).await)
+    }
+
+    async fn delete_account_uncounted(
         &self,
         client_id: ClientId,
         password: Password,
@@ -159,6 +197,10 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::NotAllowed`] when there is none.
     pub async fn find_user(&self, name: &AccountName) -> Result<Profile, Error> {
+        self.answer(self.find_user_uncounted(name).await)
+    }
+
+    async fn find_user_uncounted(&self, name: &AccountName) -> Result<Profile, Error> {
         self.admit()?;
         let account = self.core().account_named(name).await?.filter(|account| account.deleted.is_none());
         account.map(profile).ok_or_else(Error::not_allowed)
@@ -170,6 +212,10 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Invalid`] for more.
     pub async fn profiles(&self, users: &[UserId]) -> Result<Vec<Option<Profile>>, Error> {
+        self.answer(self.profiles_uncounted(users).await)
+    }
+
+    async fn profiles_uncounted(&self, users: &[UserId]) -> Result<Vec<Option<Profile>>, Error> {
         self.admit_read()?;
         if users.len() > 1_000 {
             return Err(Error::invalid("at most 1000 profiles at a time"));

@@ -8,6 +8,8 @@ use tokio::sync::Notify;
 
 use super::committer::Committers;
 use super::environment::{Blocking, BlockingThreads, Clock, Environment, Random, SystemClock};
+use super::figures::{Counts, OutboxCounts};
+use super::health::{self, Watch};
 use super::hub::Hub;
 use super::outbox::OutboxLimits;
 use super::passwords::Passwords;
@@ -122,6 +124,7 @@ impl EngineBuilder {
             behind_marks: config.session_behind_limit,
             total_bytes: config.queues_limit_bytes,
             used_bytes: AtomicUsize::new(0),
+            counts: OutboxCounts::default(),
         });
         let origin =
             Origin { node: config.node.as_str().into(), boot: BootId(environment.random.number() >> 1) };
@@ -148,6 +151,8 @@ impl EngineBuilder {
             arriving: Mutex::default(),
             slots: Slots::default(),
             journal_wake: Notify::new(),
+            counts: Counts::default(),
+            watch: Watch::new(),
             environment,
             config,
         });
@@ -163,6 +168,7 @@ impl EngineBuilder {
         tasks.helpers.spawn(repair::end_superseded(Arc::clone(&inner)));
         tasks.helpers.spawn(repair::release_topics(Arc::clone(&inner)));
         tasks.helpers.spawn(presence::run(Arc::clone(&inner)));
+        tasks.helpers.spawn(health::run(Arc::clone(&inner)));
         tasks.helpers.spawn(slots::run(Arc::clone(&inner)));
         if let Some(bus) = &inner.bus {
             tasks.helpers.spawn(follower::receive(Arc::clone(&inner), Arc::clone(bus)));

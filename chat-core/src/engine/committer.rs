@@ -24,6 +24,7 @@ use tokio::time::Instant;
 pub(crate) use queue::{Queue, Reply, Submission, Work};
 
 use super::Inner;
+use super::figures::CommitCounts;
 use super::hub::{cut, stable_hash};
 use super::rules::{Place, Rules, Wish};
 use crate::bus::{Message, Payload, Topic};
@@ -73,10 +74,24 @@ impl Committers {
         conversation: &ConversationId,
         work: Work,
     ) -> Result<oneshot::Receiver<Result<Outcome, Error>>, Error> {
-        let (reply, outcome) = oneshot::channel();
+        let (waiting, outcome) = oneshot::channel();
+        let reply = Reply::to(waiting, &work);
         let queue = &self.queues[(stable_hash(&conversation.key()) % self.queues.len() as u64) as usize];
         queue.push(Submission { work, deadline: Instant::now() + self.deadline, reply })?;
         Ok(outcome)
+    }
+
+    /// What all of them did.
+    pub(crate) fn counts(&self) -> CommitCounts {
+        let all = CommitCounts::new();
+        self.queues.iter().for_each(|queue| all.merge(&queue.counts));
+        all
+    }
+
+    /// How many rows and bytes wait in all queues.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let waiting = self.queues.iter().map(|queue| queue.waiting());
+        waiting.fold((0, 0), |(rows, bytes), (more, larger)| (rows + more, bytes + larger))
     }
 
     /// Whether no more work is taken.
@@ -155,7 +170,10 @@ impl Committer {
         loop {
             self.number += 1;
             batch.number = self.number;
+            let began = Instant::now();
             let result = self.commit_once(&batch, &mut pending).await;
+            self.queue.counts.attempt(&result, batch.items.len(), began.elapsed());
+            self.inner.watch.committed(&result);
             match result {
                 Ok(outcomes) => {
                     let touched = ambiguous.then(|| touched(&batch));
@@ -176,13 +194,14 @@ impl Committer {
                 Err(error) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "commit failed");
                     for one in &mut pending {
-                        one.answer(Err(store_error(&error)));
+                        one.answer(Err(store_error(&error)), &self.queue.counts);
                     }
                     return;
                 }
             }
             if self.queue.is_closed() {
-                pending.iter_mut().for_each(|one| one.answer(Err(outcome_unknown())));
+                let counts = &self.queue.counts;
+                pending.iter_mut().for_each(|one| one.answer(Err(outcome_unknown()), counts));
                 return;
             }
             self.wait(delay, &mut pending).await;
@@ -236,7 +255,7 @@ impl Committer {
     fn answer_late(&self, pending: &mut [Pending]) {
         let now = Instant::now();
         for one in pending.iter_mut().filter(|one| one.deadline <= now) {
-            one.answer(Err(outcome_unknown()));
+            one.answer(Err(outcome_unknown()), &self.queue.counts);
         }
         self.queue.withdraw(now);
     }
@@ -272,7 +291,7 @@ impl Committer {
             self.inner.hub.offer(Arc::clone(chunk));
         }
         for (mut one, outcome) in answers {
-            one.answer(Ok(outcome));
+            one.answer(Ok(outcome), &self.queue.counts);
         }
         for chunk in &chunks {
             self.publish(chunk);
@@ -298,7 +317,7 @@ impl Committer {
         send.attempts += 1;
         if send.attempts > ATTEMPTS {
             let busy = Error::new(ErrorKind::Overloaded, "the conversation's rules are changing");
-            let _ = reply.send(Err(busy.retry_after(Duration::from_millis(200))));
+            reply.send(Err(busy.retry_after(Duration::from_millis(200))), &self.queue.counts);
         } else {
             self.carried.push(Submission { work: Work::Send(send), deadline, reply });
         }
@@ -317,9 +336,9 @@ impl Committer {
 }
 
 impl Pending {
-    fn answer(&mut self, outcome: Result<Outcome, Error>) {
+    fn answer(&mut self, outcome: Result<Outcome, Error>, counts: &CommitCounts) {
         if let Some(reply) = self.reply.take() {
-            let _ = reply.send(outcome);
+            reply.send(outcome, counts);
         }
     }
 }

@@ -29,6 +29,15 @@ impl Session {
         peer: UserId,
         action: ContactAction,
     ) -> Result<Receipt, Error> {
+        self.answer(self.contact_uncounted(client_id, peer, action).await)
+    }
+
+    async fn contact_uncounted(
+        &self,
+        client_id: ClientId,
+        peer: UserId,
+        action: ContactAction,
+    ) -> Result<Receipt, Error> {
         self.alive()?;
         let user = self.user();
         let pair =
@@ -51,6 +60,10 @@ impl Session {
     /// # Errors
     /// As all commands.
     pub async fn contacts(&self, after: Option<UserId>, limit: usize) -> Result<Vec<Contact>, Error> {
+        self.answer(self.contacts_uncounted(after, limit).await)
+    }
+
+    async fn contacts_uncounted(&self, after: Option<UserId>, limit: usize) -> Result<Vec<Contact>, Error> {
         self.admit_read()?;
         let limit = limit.clamp(1, CONTACTS_LIMIT);
         let mut rows: Vec<(UserId, Member)> = self.bonds().await?;

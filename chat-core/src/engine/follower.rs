@@ -57,6 +57,8 @@ pub(super) async fn follow(inner: Arc<Inner>, start: JournalPosition) {
         loop {
             match inner.store.journal(&position, PAGE).await {
                 Ok(page) => {
+                    inner.counts.journal_rounds.one();
+                    inner.watch.read_journal();
                     for (conversation, head) in &page.moved {
                         inner.hub.note(conversation, *head);
                     }
@@ -66,6 +68,8 @@ pub(super) async fn follow(inner: Arc<Inner>, start: JournalPosition) {
                     }
                 }
                 Err(error) => {
+                    inner.counts.journal_errors.one();
+                    inner.watch.failed(&error);
                     tracing::warn!(%error, "the journal cannot be read yet");
                     tokio::time::sleep(Duration::from_millis(200)).await;
                     break;

@@ -238,6 +238,7 @@ mod tests {
 
     use bytes::Bytes;
 
+    use super::super::figures::OutboxCounts;
     use super::super::outbox::OutboxLimits;
     use super::*;
     use crate::{DeviceId, Entry, Event, GroupId, Kind, Timestamp};
@@ -254,6 +255,7 @@ mod tests {
             behind_marks: 8,
             total_bytes: usize::MAX,
             used_bytes: AtomicUsize::new(0),
+            counts: OutboxCounts::default(),
         };
         let (user, device) = (UserId::new(session).expect("valid"), DeviceId::new(session).expect("valid"));
         Arc::new(Outbox::new(user, device, session, Arc::new(limits)))
@@ -279,7 +281,9 @@ mod tests {
             while let Some((step, listeners)) = gate.step() {
                 for listener in listeners.iter() {
                     match &step {
-                        Step::Chunk(chunk) => listener.push(chunk),
+                        Step::Chunk(chunk) => {
+                            listener.push(chunk);
+                        }
                         Step::Behind(upto) => listener.push_behind(conversation(), *upto),
                     }
                 }

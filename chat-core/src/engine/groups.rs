@@ -28,6 +28,10 @@ impl Session {
     /// [`ErrorKind::Taken`] for a handle that belongs to another group, [`ErrorKind::NotAllowed`]
     /// when one of the members is nobody whom the creator may write to.
     pub async fn create_group(&self, command: CreateGroup) -> Result<GroupCreated, Error> {
+        self.answer(self.create_group_uncounted(command).await)
+    }
+
+    async fn create_group_uncounted(&self, command: CreateGroup) -> Result<GroupCreated, Error> {
         self.alive()?;
         check_profile(&command.profile)?;
         let (core, user) = (self.core(), self.user());
@@ -65,6 +69,10 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::NotAllowed`] when there is none.
     pub async fn find_group(&self, handle: &Handle) -> Result<GroupCard, Error> {
+        self.answer(self.find_group_uncounted(handle).await)
+    }
+
+    async fn find_group_uncounted(&self, handle: &Handle) -> Result<GroupCard, Error> {
         self.admit()?;
         let found = self.store().group_with_handle(handle).await.map_err(|error| store_error(&error))?;
         let id = found.ok_or_else(Error::not_allowed)?;
@@ -88,6 +96,15 @@ impl Session {
     /// [`ErrorKind::NotAllowed`] for what the user may not do, or where there is nothing to be done;
     /// [`ErrorKind::LimitReached`] when the group is full.
     pub async fn group(
+        &self,
+        client_id: ClientId,
+        group: GroupId,
+        action: GroupAction,
+    ) -> Result<Receipt, Error> {
+        self.answer(self.group_uncounted(client_id, group, action).await)
+    }
+
+    async fn group_uncounted(
         &self,
         client_id: ClientId,
         group: GroupId,
@@ -117,6 +134,16 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::NotAllowed`] for others.
     pub async fn roster(
+        &self,
+        group: GroupId,
+        standing: Option<Standing>,
+        after: Option<(Seq, UserId)>,
+        limit: usize,
+    ) -> Result<Vec<GroupMember>, Error> {
+        self.answer(self.roster_uncounted(group, standing, after, limit).await)
+    }
+
+    async fn roster_uncounted(
         &self,
         group: GroupId,
         standing: Option<Standing>,

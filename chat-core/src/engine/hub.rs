@@ -1,5 +1,6 @@
 //! Who listens on this node: sessions by user, gates by conversation, and delivery between them.
 
+mod census;
 mod consequences;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::figures::Delivered;
 use super::gate::{Gate, Offered, Step};
 use super::outbox::Outbox;
 use super::presence::Presence;
@@ -32,6 +34,7 @@ pub(crate) struct Hub {
     watchers: Vec<Mutex<BTreeMap<UserId, BTreeSet<UserId>>>>,
     presence: Arc<Presence>,
     gate_bytes: usize,
+    pub(crate) delivered: Delivered,
     /// Gates whose turn was given to the fan-out tasks; each stands here at most once.
     turns: Mutex<VecDeque<Arc<Gate>>>,
     pub(crate) turns_wake: Notify,
@@ -68,6 +71,7 @@ impl Hub {
             watchers: (0..SHARDS).map(|_| Mutex::default()).collect(),
             presence,
             gate_bytes,
+            delivered: Delivered::default(),
             turns: Mutex::default(),
             turns_wake: Notify::new(),
             holes: Mutex::default(),
@@ -330,13 +334,15 @@ impl Hub {
         let Some(gate) = lock(&self.turns).pop_front() else { return false };
         let mut deliveries = 0;
         while let Some((step, listeners)) = gate.step() {
+            let mut queued = 0;
             for listener in listeners.iter() {
-                deliver(&gate, &step, listener);
+                queued += usize::from(deliver(&gate, &step, listener));
                 deliveries += 1;
                 if deliveries % DELIVERIES_PER_TURN == 0 {
                     tokio::task::yield_now().await;
                 }
             }
+            self.delivered.count(&step, queued);
             self.after(&gate, &step);
         }
         // Whoever offered what was released has gone on, and does not look whether that was all.
@@ -356,9 +362,8 @@ impl Hub {
             }
             Offered::Turn => {
                 while let Some((step, listeners)) = gate.step() {
-                    for listener in listeners.iter() {
-                        deliver(gate, &step, listener);
-                    }
+                    let queued = listeners.iter().filter(|listener| deliver(gate, &step, listener)).count();
+                    self.delivered.count(&step, queued);
                     self.after(gate, &step);
                 }
                 if gate.missing().is_some() {
@@ -447,10 +452,14 @@ pub(crate) fn cut(conversation: ConversationId, entries: Vec<Entry>) -> Vec<Arc<
     chunks
 }
 
-fn deliver(gate: &Gate, step: &Step, listener: &Outbox) {
+/// Whether entries were queued.
+fn deliver(gate: &Gate, step: &Step, listener: &Outbox) -> bool {
     match step {
         Step::Chunk(chunk) => listener.push(chunk),
-        Step::Behind(upto) => listener.push_behind(gate.conversation, *upto),
+        Step::Behind(upto) => {
+            listener.push_behind(gate.conversation, *upto);
+            false
+        }
     }
 }
 

@@ -45,6 +45,10 @@ impl Engine {
     /// # Cancel safety
     /// A dropped future may have created the account.
     pub async fn register(&self, register: Register) -> Result<LoggedIn, Error> {
+        self.core.count_refused(self.register_uncounted(register).await)
+    }
+
+    async fn register_uncounted(&self, register: Register) -> Result<LoggedIn, Error> {
         Passwords::check_new(&register.password)?;
         check_label(&register.device_label)?;
         let core = &self.core;
@@ -99,6 +103,10 @@ impl Engine {
     /// # Cancel safety
     /// A dropped future may have added a device.
     pub async fn login(&self, credentials: Credentials) -> Result<LoggedIn, Error> {
+        self.core.count_refused(self.login_uncounted(credentials).await)
+    }
+
+    async fn login_uncounted(&self, credentials: Credentials) -> Result<LoggedIn, Error> {
         let core = &self.core;
         match credentials {
             Credentials::Password { name, password, device_label } => {

@@ -83,6 +83,10 @@ impl Session {
     /// # Cancel safety
     /// A dropped future may or may not have queued it.
     pub async fn begin_send(&self, send: Send) -> Result<PendingSend, Error> {
+        self.answer(self.begin_send_uncounted(send).await)
+    }
+
+    async fn begin_send_uncounted(&self, send: Send) -> Result<PendingSend, Error> {
         let sender = self.user();
         let once = Once { client_id: send.client_id, sender, conversation: send.conversation };
         let digest = digest(&send);
@@ -93,19 +97,25 @@ impl Session {
                 return Err(refusal);
             }
             let known = self.core().first_result(once, digest).await?;
-            return known.map(|known| PendingSend(Kind::Known(known.receipt()))).ok_or(refusal);
+            return known.map(|known| self.known(known.receipt())).ok_or(refusal);
         }
         match self.prepare(send, once, digest).await {
-            Ok(Prepared::Known(known)) => Ok(PendingSend(Kind::Known(known))),
+            Ok(Prepared::Known(known)) => Ok(self.known(known)),
             Ok(Prepared::New(work)) => {
                 let outcome = self.core().committers.submit(&once.conversation, Work::Send(work))?;
                 Ok(PendingSend(Kind::Queued(outcome)))
             }
             Err(refusal) => {
                 let known = self.core().first_result(once, digest).await?;
-                known.map(|known| PendingSend(Kind::Known(known.receipt()))).ok_or(refusal)
+                known.map(|known| self.known(known.receipt())).ok_or(refusal)
             }
         }
+    }
+
+    /// A send that turned out to be stored before.
+    fn known(&self, receipt: Receipt) -> PendingSend {
+        self.core().counts.known.one();
+        PendingSend(Kind::Known(receipt))
     }
 
     /// Tells the others in a conversation that the user is typing. Says nothing where that is not
@@ -114,6 +124,10 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::NotAllowed`] where the session may not read.
     pub fn typing(&self, conversation: ConversationId) -> Result<(), Error> {
+        self.answer(self.typing_uncounted(conversation))
+    }
+
+    fn typing_uncounted(&self, conversation: ConversationId) -> Result<(), Error> {
         self.admit()?;
         let user = self.user();
         if !self.shared.outbox.is_attached(&conversation) {

@@ -16,6 +16,7 @@ use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 
+use super::figures::OutboxCounts;
 use crate::{Chunk, ConversationId, DeviceId, EndReason, Ephemeral, Event, Seq, UserId};
 
 /// What an ephemeral event is reckoned at, in bytes.
@@ -29,6 +30,7 @@ pub(crate) struct OutboxLimits {
     pub(crate) total_bytes: usize,
     /// What waits in all sessions.
     pub(crate) used_bytes: AtomicUsize,
+    pub(crate) counts: OutboxCounts,
 }
 
 /// The queue of one session. Gates push, the session's one receiver takes.
@@ -78,33 +80,39 @@ impl Outbox {
         Self { user, device, session, limits, state, waker, attached }
     }
 
-    /// Queues entries, or marks their conversation as behind.
-    pub(crate) fn push(&self, chunk: &Arc<Chunk>) {
+    /// Queues entries, or marks their conversation as behind; whether they were queued.
+    pub(crate) fn push(&self, chunk: &Arc<Chunk>) -> bool {
         let mut state = self.lock();
         if state.ended.is_some() || state.hold(chunk.conversation(), chunk.last()) || state.everywhere {
-            return;
+            return false;
         }
         if let Some(upto) = state.behind.get_mut(&chunk.conversation()) {
             *upto = chunk.last().max(*upto);
-            return;
+            return false;
         }
         if self.is_full(&state, chunk.size_bytes()) {
             self.drop_ephemerals(&mut state);
         }
-        if self.is_full(&state, chunk.size_bytes()) {
+        let fits = !self.is_full(&state, chunk.size_bytes());
+        if fits {
+            self.enqueue(&mut state, Queued::Chunk(Arc::clone(chunk)));
+        } else {
             self.collapse(&mut state);
             self.mark(&mut state, chunk.conversation(), chunk.last());
-        } else {
-            self.enqueue(&mut state, Queued::Chunk(Arc::clone(chunk)));
         }
         drop(state);
         self.waker.wake();
+        fits
     }
 
     /// Queues an ephemeral event if there is room.
     pub(crate) fn push_ephemeral(&self, ephemeral: Ephemeral) {
         let mut state = self.lock();
-        if state.ended.is_some() || state.everywhere || self.is_full(&state, EPHEMERAL_BYTES) {
+        if state.ended.is_some() {
+            return;
+        }
+        if state.everywhere || self.is_full(&state, EPHEMERAL_BYTES) {
+            self.limits.counts.ephemerals_dropped.one();
             return;
         }
         self.enqueue(&mut state, Queued::Ephemeral(ephemeral));
@@ -237,11 +245,13 @@ impl Outbox {
     fn drop_ephemerals(&self, state: &mut State) {
         let before = state.queue.len();
         state.queue.retain(|queued| matches!(queued, Queued::Chunk(_)));
-        let dropped = (before - state.queue.len()) * EPHEMERAL_BYTES;
-        self.release(state, dropped);
+        let dropped = before - state.queue.len();
+        self.limits.counts.ephemerals_dropped.add(dropped);
+        self.release(state, dropped * EPHEMERAL_BYTES);
     }
 
     fn collapse(&self, state: &mut State) {
+        self.limits.counts.collapses.one();
         let queue = std::mem::take(&mut state.queue);
         let bytes = state.bytes;
         self.release(state, bytes);
@@ -309,6 +319,7 @@ mod tests {
             behind_marks,
             total_bytes: usize::MAX,
             used_bytes: AtomicUsize::new(0),
+            counts: OutboxCounts::default(),
         };
         let user = UserId::new(1).expect("valid");
         Outbox::new(user, DeviceId::new(1).expect("valid"), 1, Arc::new(limits))
@@ -376,7 +387,9 @@ mod tests {
     #[test]
     fn too_many_marks_become_one() {
         let outbox = outbox(0, 2);
-        (1..=3).for_each(|group| outbox.push(&chunk(group, 1)));
+        for group in 1..=3 {
+            outbox.push(&chunk(group, 1));
+        }
         outbox.push(&chunk(4, 1));
         assert_eq!(drain(&outbox), ["BehindEverywhere"]);
     }
@@ -386,7 +399,9 @@ mod tests {
         let outbox = outbox(250, 8);
         outbox.hold(conversation(1));
         outbox.hold(conversation(2));
-        (1..=3).for_each(|seq| outbox.push(&chunk(1, seq)));
+        for seq in 1..=3 {
+            outbox.push(&chunk(1, seq));
+        }
         outbox.push(&chunk(2, 7));
         assert!(drain(&outbox).is_empty());
         outbox.release_held(conversation(1), 2);
@@ -400,7 +415,9 @@ mod tests {
     fn bytes_are_given_back_however_they_leave() {
         let outbox = outbox(250, 8);
         let used = |outbox: &Outbox| outbox.limits.used_bytes.load(Ordering::Relaxed);
-        (1..=3).for_each(|seq| outbox.push(&chunk(1, seq)));
+        for seq in 1..=3 {
+            outbox.push(&chunk(1, seq));
+        }
         assert_eq!(used(&outbox), 0, "collapsed");
         drain(&outbox);
         outbox.push(&chunk(1, 4));

@@ -14,6 +14,10 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::NotAllowed`](crate::ErrorKind) where the session may not read.
     pub async fn mark_read(&self, conversation: ConversationId, seq: Seq) -> Result<(), Error> {
+        self.answer(self.mark_read_uncounted(conversation, seq).await)
+    }
+
+    async fn mark_read_uncounted(&self, conversation: ConversationId, seq: Seq) -> Result<(), Error> {
         self.admit()?;
         let (head, member) = self.reader(conversation).await?;
         let seq = seq.min(visible_head(head.seq, member.left_seq));
@@ -34,6 +38,10 @@ impl Session {
     /// [`ErrorKind::NotAllowed`](crate::ErrorKind) when the session may not read one of them; the
     /// others are noted.
     pub async fn mark_delivered(&self, reached: &[(ConversationId, Seq)]) -> Result<(), Error> {
+        self.answer(self.mark_delivered_uncounted(reached).await)
+    }
+
+    async fn mark_delivered_uncounted(&self, reached: &[(ConversationId, Seq)]) -> Result<(), Error> {
         self.admit()?;
         if reached.len() > 1_000 {
             return Err(Error::invalid("at most 1000 positions at a time"));

@@ -25,6 +25,10 @@ impl Session {
     /// [`ErrorKind::NotAllowed`] where the user may not read, [`ErrorKind::Trimmed`] for what is no
     /// longer kept.
     pub async fn history(&self, conversation: ConversationId, range: &Range) -> Result<History, Error> {
+        self.answer(self.history_uncounted(conversation, range).await)
+    }
+
+    async fn history_uncounted(&self, conversation: ConversationId, range: &Range) -> Result<History, Error> {
         self.admit_read()?;
         let (head, member) = self.reader(conversation).await?;
         let Some(range) = readable(&head, &member, range)? else {
@@ -52,6 +56,14 @@ impl Session {
     /// # Errors
     /// As [`Session::history`].
     pub async fn entries(&self, conversation: ConversationId, range: &Range) -> Result<Vec<Entry>, Error> {
+        self.answer(self.entries_uncounted(conversation, range).await)
+    }
+
+    async fn entries_uncounted(
+        &self,
+        conversation: ConversationId,
+        range: &Range,
+    ) -> Result<Vec<Entry>, Error> {
         self.admit_read()?;
         let (head, member) = self.reader(conversation).await?;
         let Some(range) = readable(&head, &member, range)? else {
@@ -65,6 +77,10 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::NotAllowed`] where the user may not read.
     pub async fn conversation(&self, conversation: ConversationId) -> Result<ConversationState, Error> {
+        self.answer(self.conversation_uncounted(conversation).await)
+    }
+
+    async fn conversation_uncounted(&self, conversation: ConversationId) -> Result<ConversationState, Error> {
         self.admit_read()?;
         let (head, member) = self.reader(conversation).await?;
         let peers = self.peers(&[conversation]).await?;
@@ -79,6 +95,10 @@ impl Session {
     /// [`ErrorKind::EpochChanged`] for a cursor beyond the end of its conversation: the store was
     /// replaced by an earlier state, start over.
     pub async fn sync(&self, sync: &Sync) -> Result<SyncPage, Error> {
+        self.answer(self.sync_uncounted(sync).await)
+    }
+
+    async fn sync_uncounted(&self, sync: &Sync) -> Result<SyncPage, Error> {
         self.admit_read()?;
         let limit = sync.limit.clamp(1, CONVERSATIONS_LIMIT);
         let page = self

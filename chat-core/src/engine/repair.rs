@@ -63,6 +63,7 @@ async fn fill(inner: &Inner, conversation: ConversationId) {
         match inner.store.entries(conversation, &range).await {
             Ok(entries) if entries.is_empty() => return,
             Ok(entries) => {
+                inner.counts.holes_read.one();
                 for chunk in cut(conversation, entries) {
                     inner.hub.offer(chunk);
                 }

@@ -58,6 +58,11 @@ impl Session {
         self.leave(Lasting::Unknown);
     }
 
+    /// Answers a command, and counts it if it is refused.
+    pub(super) fn answer<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
+        self.core().count_refused(answer)
+    }
+
     pub(super) fn core(&self) -> &Core {
         &self.shared.core
     }

@@ -14,6 +14,7 @@ mod members;
 mod once;
 mod pages;
 mod preconditions;
+mod probing;
 mod races;
 mod redaction;
 mod trimming;
@@ -183,6 +184,9 @@ cases! { $
         journal_pages_always_get_on,
         journal_shows_a_conversation_that_was_trimmed_to_its_end,
         journal_holds_nothing_of_refused_and_repeated_items,
+    }
+    probing {
+        probes_pass_while_writes_do,
     }
     races {
         racing_writers_leave_gapless_seqs,

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use chat_core::memory::MemoryStore;
-use chat_core::store::{Append, Batch, Item, Outcome, Placed, Store, Write};
+use chat_core::store::{Append, Batch, Item, Outcome, Placed, Store, StoreError, StoreErrorKind, Write};
 use chat_core::{ConversationId, Entry, Epoch, Head, Range, Seq, Timestamp};
 
 use crate::store::{Answer, Fault, Rewrites, WrongStore, alone, with};
@@ -15,6 +15,11 @@ pub(crate) const FAULTS: &[WrongStore] = &[
         fault: "draws its epoch anew with every question",
         case: "epoch_is_one_and_stays",
         fresh: || with(DrawsEpochs::default()),
+    },
+    WrongStore {
+        fault: "takes writes and fails probes",
+        case: "probes_pass_while_writes_do",
+        fresh: || with(FailsProbes),
     },
     WrongStore {
         fault: "loses the last entry of an item",
@@ -85,6 +90,15 @@ pub(crate) const FAULTS: &[WrongStore] = &[
         fresh: || with(Rewrites(|item| item.write.retain(|write| !matches!(write, Write::RaiseRules(_))))),
     },
 ];
+
+struct FailsProbes;
+
+#[async_trait]
+impl Fault for FailsProbes {
+    async fn probe(&self, _: &MemoryStore) -> Answer<()> {
+        Err(StoreError::new(StoreErrorKind::ReadOnly, "being probed"))
+    }
+}
 
 #[derive(Default)]
 struct DrawsEpochs(Mutex<u64>);

@@ -112,6 +112,7 @@
 //! | reads the journal from the entries that are kept | `journal_shows_a_conversation_that_was_trimmed_to_its_end` |
 //! | tells in the journal what it refused | `journal_holds_nothing_of_refused_and_repeated_items` |
 //! | skips in the journal what becomes visible late | `journal_is_complete_under_racing_writers` |
+//! | takes writes and fails probes | `probes_pass_while_writes_do` |
 //! | acknowledges commits before they are visible | `racing_readers_see_only_whole_items_and_every_acknowledged_commit` |
 //! | reads heads from a stale replica | `racing_reads_of_every_kind_see_acknowledged_commits` |
 //! | reads records from a stale replica | `racing_reads_of_every_kind_see_acknowledged_commits` |

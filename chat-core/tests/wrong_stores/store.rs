@@ -71,6 +71,10 @@ pub(crate) trait Fault: Send + Sync + 'static {
         right.epoch().await
     }
 
+    async fn probe(&self, right: &MemoryStore) -> Answer<()> {
+        right.probe().await
+    }
+
     async fn recorded(&self, right: &MemoryStore, keys: &[Once]) -> Answer<Vec<Option<Stored>>> {
         right.recorded(keys).await
     }
@@ -202,6 +206,10 @@ impl<F: Fault> Faulty<F> {
 impl<F: Fault> Store for Faulty<F> {
     async fn epoch(&self) -> Answer<Epoch> {
         self.fault.epoch(self.right()).await
+    }
+
+    async fn probe(&self) -> Answer<()> {
+        self.fault.probe(self.right()).await
     }
 
     async fn commit(&self, batch: &Batch) -> Answer<Vec<Outcome>> {

@@ -30,6 +30,10 @@ impl Settings {
             let expected = format!("directives such as \"info\" or \"warn,chat_core=debug\" ({error})");
             return Err(refused("log", format!("\"{}\"", self.log), expected));
         }
+        if !self.http.is_empty() && self.http_at().is_none() {
+            let expected = "IP:PORT such as 127.0.0.1:9090, or nothing".into();
+            return Err(refused("http", format!("\"{}\"", self.http), expected));
+        }
         if self.node.is_empty() {
             return Err(refused("node", "\"\"".into(), "a name".into()));
         }

@@ -1,5 +1,6 @@
 //! The driver's part of the settings, both ways: the driver's defaults are ours.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use chat_proto::server::ConnectionConfig;
@@ -25,6 +26,11 @@ impl Settings {
         // What connections may take at a stop leaves the store its half.
         config.drain_deadline = config.drain_deadline.min(self.stop_deadline() / 2);
         config
+    }
+
+    /// Where an operator is answered, if anywhere.
+    pub(crate) fn http_at(&self) -> Option<SocketAddr> {
+        self.http.parse().ok()
     }
 
     /// How long a stop may take.

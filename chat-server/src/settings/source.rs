@@ -23,6 +23,8 @@ pub struct Sources {
     pub environment: Vec<(OsString, OsString)>,
     /// The flag `--listen`.
     pub listen: Option<SocketAddr>,
+    /// The flag `--http`.
+    pub http: Option<SocketAddr>,
     /// The flag `--data`.
     pub data: Option<PathBuf>,
     /// The flag `--store`.
@@ -49,6 +51,9 @@ impl Settings {
         }
         if let Some(listen) = sources.listen {
             figment = figment.merge(Given::flag("--listen", "listen", listen.to_string()));
+        }
+        if let Some(http) = sources.http {
+            figment = figment.merge(Given::flag("--http", "http", http.to_string()));
         }
         if let Some(data) = &sources.data {
             figment = figment.merge(Given::flag("--data", "data", data.to_string_lossy()));

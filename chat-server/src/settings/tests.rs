@@ -104,6 +104,7 @@ fn an_unknown_key_is_refused_with_what_could_stand_there() {
 fn a_wrong_value_is_refused_with_key_found_expected_and_origin() {
     for (text, parts) in [
         ("listen = 'here'", &["`listen`", "\"here\"", "127.0.0.1:6060"][..]),
+        ("http = 'everywhere'", &["`http`", "\"everywhere\"", "127.0.0.1:9090"]),
         ("listen = 6060", &["`listen`", "6060"]),
         ("proxies = '127.0.0.1, lb.example'", &["`proxies`", "\"127.0.0.1, lb.example\"", "10.0.0.0/8"]),
         ("proxies = '10.0.0.0/33'", &["`proxies`", "\"10.0.0.0/33\" is none"]),

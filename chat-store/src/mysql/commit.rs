@@ -7,11 +7,13 @@
 //! | round trips | for |
 //! |---|---|
 //! | 1 | locking the heads |
-//! | 1 | looking for records of commands, and 1 for those that there are |
 //! | 1 each | members, accounts, devices and groups, where the batch names some |
-//! | 1 to 11 | entries: one for each bit of their number |
+//! | 1 to 4 | entries, up to a thousand: see `statement.rs` |
 //! | 1 each | totals, members, heads, journal |
 //! | 1 | the commit |
+//!
+//! Records of commands are asked for when an item is refused, or when the log's uniqueness refused the
+//! batch before: 1 round trip, and 1 for those that there are.
 //!
 //! Heads that do not exist yet cost three more: they are made in a transaction of their own, so that
 //! the locking read is always the first of the transaction that writes.
@@ -37,6 +39,7 @@ use records::Records;
 use registry::Registry;
 
 pub(super) use journal::{Numbered, prune};
+pub(super) use records::Lookup;
 
 /// Items under evaluation.
 #[derive(Debug)]
@@ -60,33 +63,29 @@ impl<'work> Work<'work> {
         conn: &'work mut Conn,
         row: Numbered,
         items: &[Item],
+        lookup: Lookup,
     ) -> Result<Vec<Outcome>, Failure> {
         let heads = Heads::lock(conn, items).await?;
-        let records = Records::find(conn, &heads, items).await?;
+        let records = Records::find(conn, &heads, items, lookup).await?;
         let members = Members::find(conn, items).await?;
         let registry = Registry::lock(conn, items).await?;
         let (log, moved) = (Log::default(), BTreeMap::new());
         let mut work = Self { conn, now: row.now, heads, members, records, registry, log, moved };
         let mut outcomes = Vec::with_capacity(items.len());
         for item in items {
-            outcomes.push(work.item(item).await?);
+            outcomes.push(work.item(item, items).await?);
         }
         work.flush(row).await?;
         Ok(outcomes)
     }
 
-    async fn item(&mut self, item: &Item) -> Result<Outcome, Failure> {
-        if let Some((once, digest)) = &item.once
-            && let Some(stored) = self.records.of(once)
-        {
-            return Ok(if stored.digest == *digest {
-                Outcome::Duplicate(stored.clone())
-            } else {
-                Outcome::Conflict
-            });
+    async fn item(&mut self, item: &Item, all: &[Item]) -> Result<Outcome, Failure> {
+        if let Some(outcome) = self.recorded(item) {
+            return Ok(outcome);
         }
         if let Some(outcome) = self.refused(item) {
-            return Ok(outcome);
+            self.records.ask_log(self.conn, all).await?;
+            return Ok(self.recorded(item).unwrap_or(outcome));
         }
         let mut placed = Vec::with_capacity(item.append.len());
         for (index, append) in item.append.iter().enumerate() {
@@ -96,6 +95,13 @@ impl<'work> Work<'work> {
             self.write(write, &placed).await?;
         }
         Ok(Outcome::Committed(placed))
+    }
+
+    fn recorded(&self, item: &Item) -> Option<Outcome> {
+        let (once, digest) = item.once.as_ref()?;
+        let stored = self.records.of(once)?;
+        let is_repetition = stored.digest == *digest;
+        Some(if is_repetition { Outcome::Duplicate(stored.clone()) } else { Outcome::Conflict })
     }
 
     fn refused(&self, item: &Item) -> Option<Outcome> {

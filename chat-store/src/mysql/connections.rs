@@ -20,6 +20,9 @@ pub(super) enum Purpose {
 /// Each statement sees what is committed when it begins: a lock, once had, shows the latest.
 const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
+/// After how many seconds of idling a session loses its transaction: MariaDB.
+const IDLE_TRANSACTION: &str = "idle_transaction_timeout";
+
 /// What the server has beside what every one has.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Abilities {
@@ -48,8 +51,7 @@ pub(super) struct Lease<'from> {
 }
 
 impl Abilities {
-    const WANTED: [&str; 3] =
-        ["wsrep_sync_wait", "idle_transaction_timeout", "in_predicate_conversion_threshold"];
+    const WANTED: [&str; 3] = ["wsrep_sync_wait", IDLE_TRANSACTION, "in_predicate_conversion_threshold"];
 
     pub(super) async fn of(conn: &mut Conn) -> Result<Self, Failure> {
         let wanted = Self::WANTED.map(|name| format!("'{name}'")).join(", ");
@@ -59,7 +61,7 @@ impl Abilities {
     }
 
     /// The statement that prepares a session.
-    fn session(&self, purpose: Purpose) -> String {
+    pub(super) fn session(&self, purpose: Purpose) -> String {
         let mut set = vec![
             // Values are bytes both ways; what is text is checked by its column.
             "NAMES binary".to_owned(),
@@ -70,13 +72,18 @@ impl Abilities {
             set.push("SESSION autocommit = 0".into());
             // Short: who holds the lock for longer is stuck, and trying again is cheap.
             set.push("SESSION innodb_lock_wait_timeout = 2".into());
+            if !self.variables.iter().any(|variable| variable == IDLE_TRANSACTION) {
+                // Ends any session that does nothing for so long, one inside a transaction too; those
+                // outside are made anew when they are needed.
+                set.push("SESSION wait_timeout = 2".into());
+            }
         }
         for variable in &self.variables {
             let value = match (&**variable, purpose) {
                 // Galera: see what was committed on other servers.
                 ("wsrep_sync_wait", _) => 1,
                 // A node that is frozen inside a transaction loses it, and with it its locks.
-                ("idle_transaction_timeout", Purpose::Writing) => 1,
+                (IDLE_TRANSACTION, Purpose::Writing) => 1,
                 // Lists stay ranges of an index instead of becoming tables.
                 ("in_predicate_conversion_threshold", _) => 0,
                 _ => continue,
@@ -148,5 +155,30 @@ impl Lease<'_> {
     pub(super) fn give_back(self) {
         let Self { conn, from, .. } = self;
         from.idle().push(conn);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writer_that_stands_still_loses_its_transaction_on_every_server() {
+        let abilities = Abilities { variables: vec![IDLE_TRANSACTION.to_owned()] };
+        let maria = abilities.session(Purpose::Writing);
+        assert!(maria.contains("idle_transaction_timeout = 1") && !maria.contains("SESSION wait_timeout"));
+        let other = Abilities::default().session(Purpose::Writing);
+        assert!(other.contains("SESSION wait_timeout = 2"), "{other}");
+        assert!(!Abilities::default().session(Purpose::Reading).contains("SESSION wait_timeout"));
+    }
+
+    #[test]
+    fn sessions_of_both_purposes_wait_for_other_servers() {
+        let abilities = Abilities { variables: Abilities::WANTED.map(str::to_owned).into() };
+        for purpose in [Purpose::Reading, Purpose::Writing] {
+            assert!(abilities.session(purpose).contains("SESSION wsrep_sync_wait = 1"));
+        }
+        let without = Abilities::default().session(Purpose::Reading);
+        assert!(!without.contains("wsrep"), "other servers do not know the word: {without}");
     }
 }

@@ -37,11 +37,11 @@ const CONFLICTS: [u16; 4] = [1213, 1205, 1062, 1020];
 /// `read_only`, a transaction that is, `innodb_read_only`.
 const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
 /// The server goes down, or has ended the connection or the statement; too many connections; a node
-/// that is not part of its cluster (Galera); a full table or disk; a statement past its time; then what
-/// an operator has to set right: who may log in, to which database, from where, and do what.
-const PASSING: [u16; 21] = [
-    1053, 1927, 1317, 1040, 1203, 1226, 1047, 1114, 1021, 1028, 1969, 3024, 4031, 1152, 1159, 1044, 1045,
-    1049, 1129, 1130, 1142,
+/// that is not part of its cluster (Galera); a full table or disk; a statement past its time; too many
+/// prepared statements; then what an operator has to set right: who may log in, to which database, from where, and do what.
+const PASSING: [u16; 22] = [
+    1053, 1927, 1317, 1040, 1203, 1226, 1047, 1114, 1021, 1028, 1969, 3024, 4031, 1152, 1159, 1461, 1044,
+    1045, 1049, 1129, 1130, 1142,
 ];
 /// After these the connection is of no use.
 const ENDING: [u16; 4] = [1053, 1927, 4031, 1152];

@@ -1,8 +1,11 @@
 //! Getting at a database: the address, the checks that its tables are ours, and the connections.
 
 use std::error::Error as StdError;
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, SslOpts};
 use thiserror::Error;
 use tokio::time::timeout;
@@ -11,6 +14,9 @@ use super::connections::{Abilities, Connections, Purpose};
 use super::error::Failure;
 use super::{MysqlOptions, schema};
 
+/// A server that vanished without a word ends its connections after some such spans of silence.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
 /// Why a database could not be used. The messages are for operators.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -18,6 +24,14 @@ pub enum OpenError {
     /// The address says nothing that can be connected to, or names no database.
     #[error("the address of the database must look like mysql://user:password@host:3306/name")]
     Address(#[source] Option<Box<dyn StdError + Send + Sync>>),
+    /// The file of [`MysqlOptions::tls_ca`] cannot be read.
+    #[error("cannot read the certificates in {}", file.display())]
+    Authorities {
+        /// Which file.
+        file: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A newer version made the tables; they were left as they were.
     #[error("the database was made by a newer version: found schema {found}, expected at most {expected}")]
     Newer {
@@ -64,7 +78,7 @@ pub enum SchemaState {
 /// # Errors
 /// [`OpenError`] says what is in the way; tables that are newer are left as they are.
 pub async fn migrate(url: &str, options: &MysqlOptions) -> Result<(), OpenError> {
-    let mut conn = connect(&opts(url, options)?, options.deadline).await?;
+    let (mut conn, _) = connect(&opts(url, options)?, options.deadline).await?;
     schema::migrate(&mut conn, options.epoch).await?;
     leave(conn).await;
     Ok(())
@@ -75,7 +89,7 @@ pub async fn migrate(url: &str, options: &MysqlOptions) -> Result<(), OpenError>
 /// # Errors
 /// [`OpenError`] says what is in the way; tables that are newer are an error.
 pub async fn check(url: &str, options: &MysqlOptions) -> Result<SchemaState, OpenError> {
-    let mut conn = connect(&opts(url, options)?, options.deadline).await?;
+    let (mut conn, _) = connect(&opts(url, options)?, options.deadline).await?;
     let found = schema::version(&mut conn).await?;
     leave(conn).await;
     Ok(match found {
@@ -95,9 +109,8 @@ pub(super) struct Opened {
 impl Opened {
     pub(super) async fn database(url: &str, options: &MysqlOptions) -> Result<Self, OpenError> {
         let opts = opts(url, options)?;
-        let mut conn = connect(&opts, options.deadline).await?;
+        let (mut conn, abilities) = connect(&opts, options.deadline).await?;
         schema::migrate(&mut conn, options.epoch).await?;
-        let abilities = Abilities::of(&mut conn).await?;
         leave(conn).await;
         let connections = |purpose, limit| Connections::new(&opts, &abilities, purpose, limit);
         Ok(Self {
@@ -115,17 +128,30 @@ fn opts(url: &str, options: &MysqlOptions) -> Result<Opts, OpenError> {
     let ssl = match (opts.ssl_opts(), &options.tls_ca) {
         (given, None) => given.cloned(),
         (given, Some(file)) => {
+            let authorities =
+                fs::read(file).map_err(|source| OpenError::Authorities { file: file.clone(), source })?;
             let given = given.cloned().unwrap_or_else(SslOpts::default);
-            Some(given.with_root_certs(vec![file.clone().into()]))
+            Some(given.with_root_certs(vec![authorities.into()]).with_disable_built_in_roots(true))
         }
     };
-    // One address is one server: a socket that the server happens to name may lead to another.
-    let opts = OptsBuilder::from_opts(opts).ssl_opts(ssl).prefer_socket(false).stmt_cache_size(256);
+    let opts = OptsBuilder::from_opts(opts)
+        .ssl_opts(ssl)
+        // One address is one server: a socket that the server happens to name may lead to another.
+        .prefer_socket(false)
+        .stmt_cache_size(256)
+        .tcp_keepalive(Some(KEEPALIVE));
     Ok(opts.into())
 }
 
-async fn connect(opts: &Opts, patience: Duration) -> Result<Conn, Failure> {
-    Ok(timeout(patience, Conn::new(opts.clone())).await.map_err(|_| Failure::Late)??)
+/// A connection that sees what every server has committed, like all later ones.
+async fn connect(opts: &Opts, patience: Duration) -> Result<(Conn, Abilities), Failure> {
+    let connecting = async {
+        let mut conn = Conn::new(opts.clone()).await?;
+        let abilities = Abilities::of(&mut conn).await?;
+        conn.query_drop(abilities.session(Purpose::Reading)).await?;
+        Ok((conn, abilities))
+    };
+    timeout(patience, connecting).await.map_err(|_| Failure::Late)?
 }
 
 async fn leave(conn: Conn) {

@@ -1,10 +1,13 @@
 //! Which version the tables have: numbered migrations, applied by one node while others wait.
 
+use std::time::Duration;
+
 use chat_core::Epoch;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row};
+use tokio::time::Instant;
 
-use super::error::Failure;
+use super::error::{Failure, Remedy};
 use super::open::OpenError;
 use super::read::Fields;
 
@@ -42,6 +45,23 @@ pub(super) async fn migrate(conn: &mut Conn, epoch: Option<Epoch>) -> Result<(),
     migrated
 }
 
+/// Applies what is missing. Where the lock does not keep others away they may come between, and it
+/// begins again from where they have got.
+async fn apply(conn: &mut Conn, epoch: Option<Epoch>) -> Result<(), OpenError> {
+    let deadline = Instant::now() + Duration::from_secs(PATIENCE_SECONDS.into());
+    loop {
+        // Whoever held the lock before has done it, most likely.
+        let from = version(conn).await?;
+        if is_current(from)? {
+            return Ok(());
+        }
+        match apply_from(conn, from, epoch).await {
+            Err(failure) if failure.remedy() == Remedy::Retry && Instant::now() < deadline => {}
+            applied => return Ok(applied?),
+        }
+    }
+}
+
 /// Whether a version is this one.
 ///
 /// # Errors
@@ -66,12 +86,7 @@ async fn lock(conn: &mut Conn) -> Result<bool, OpenError> {
     }
 }
 
-async fn apply(conn: &mut Conn, epoch: Option<Epoch>) -> Result<(), OpenError> {
-    // Whoever held the lock before has done it, most likely.
-    let from = version(conn).await?;
-    if is_current(from)? {
-        return Ok(());
-    }
+async fn apply_from(conn: &mut Conn, from: u64, epoch: Option<Epoch>) -> Result<(), Failure> {
     let mut run = async |statement: &str| conn.query_drop(statement).await.map_err(Failure::from);
     run("CREATE TABLE IF NOT EXISTS schema_version (
              id TINYINT UNSIGNED NOT NULL PRIMARY KEY, version INT UNSIGNED NOT NULL
@@ -102,6 +117,12 @@ pub(super) async fn epoch(conn: &mut Conn) -> Result<Epoch, Failure> {
     let row: Option<Row> = conn.exec_first("SELECT epoch FROM store", ()).await?;
     let row = row.ok_or(Failure::Damaged("a store without an epoch"))?;
     Ok(Epoch(Fields::of(row).number()?))
+}
+
+/// A write that changes nothing and locks nothing: whether the database takes any is looked at before
+/// whether there is a row to change.
+pub(super) async fn probe(conn: &mut Conn) -> Result<(), Failure> {
+    Ok(conn.exec_drop("UPDATE store SET epoch = epoch WHERE 1 = 0", ()).await?)
 }
 
 #[cfg(test)]

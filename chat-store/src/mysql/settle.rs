@@ -6,14 +6,14 @@ use chat_core::store::{Batch, Item, Outcome, StoreError, StoreErrorKind};
 use mysql_async::prelude::Queryable;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::commit::{Numbered, Work};
+use super::commit::{Lookup, Numbered, Work};
 use super::connections::{Connections, Lease};
 use super::error::{Failure, Remedy};
 
 /// After so many conflicts a batch goes on in halves, so that what is contended ends up alone.
 const SPLITTING: u32 = 4;
 /// After so many the database counts as unavailable, time left or not.
-const MOST_ATTEMPTS: u32 = 64;
+const MOST_ATTEMPTS: u32 = 256;
 
 const ATTEMPTED: &str = "writing a batch";
 
@@ -67,11 +67,13 @@ struct Failed {
 
 impl Attempts<'_> {
     async fn run(&self, items: &[Item]) -> Result<Settled, StoreError> {
+        let mut lookup = Lookup::WhenRefused;
         for attempt in 1..=MOST_ATTEMPTS {
-            let Failed { remedy, failure, was_reused } = match self.once(items).await {
+            let Failed { remedy, failure, was_reused } = match self.once(items, lookup).await {
                 Ok(outcomes) => return Ok(Settled::Committed(outcomes)),
                 Err(failed) => failed,
             };
+            lookup = Lookup::First;
             match remedy {
                 Remedy::Retry if attempt >= SPLITTING && items.len() > 1 => return Ok(Settled::Contended),
                 Remedy::Retry if attempt < MOST_ATTEMPTS && Instant::now() < self.deadline => {
@@ -87,11 +89,11 @@ impl Attempts<'_> {
         Err(StoreError::new(StoreErrorKind::Unavailable, ATTEMPTED))
     }
 
-    async fn once(&self, items: &[Item]) -> Result<Vec<Outcome>, Failed> {
+    async fn once(&self, items: &[Item], lookup: Lookup) -> Result<Vec<Outcome>, Failed> {
         let lease = self.writers.take(self.deadline).await;
         let mut lease = lease.map_err(|failure| Failed::before_commit(failure, false))?;
         let was_reused = lease.is_reused();
-        let work = Work::evaluate(lease.conn(), self.row, items);
+        let work = Work::evaluate(lease.conn(), self.row, items, lookup);
         let outcomes = match timeout_at(self.deadline, work).await.unwrap_or(Err(Failure::Late)) {
             Ok(outcomes) => outcomes,
             Err(failure) => {
@@ -107,7 +109,14 @@ impl Attempts<'_> {
                 lease.give_back();
                 Ok(outcomes)
             }
-            Err(failure) => Err(Failed { remedy: failure.remedy_of_commit(), failure, was_reused }),
+            Err(failure) => {
+                let remedy = failure.remedy_of_commit();
+                if remedy == Remedy::Retry {
+                    // Certification failed. The connection is as good as before.
+                    self.roll_back(lease).await;
+                }
+                Err(Failed { remedy, failure, was_reused })
+            }
         }
     }
 
@@ -128,8 +137,11 @@ impl Failed {
 
 /// How long to wait before the next attempt: longer each time, and for each batch differently, so that
 /// two that met do not meet again. Their writers differ; no generator is needed.
+///
+/// Never much longer than a batch takes: on Galera nobody queues for a head that is held on another
+/// server, and who waits for long gives its turn to who does not.
 fn pause(seed: u64, attempt: u32) -> Duration {
-    let most = 1_000u64 << attempt.min(6);
+    let most = 1_000u64 << attempt.min(4);
     Duration::from_micros(mix(seed ^ u64::from(attempt)) % most)
 }
 
@@ -152,7 +164,7 @@ mod tests {
     #[test]
     fn pauses_grow_within_bounds_and_differ_between_batches() {
         for attempt in 1..=MOST_ATTEMPTS {
-            let most = Duration::from_millis(1 << attempt.min(6));
+            let most = Duration::from_millis(1 << attempt.min(4));
             let pauses: std::collections::BTreeSet<_> = (0..100).map(|seed| pause(seed, attempt)).collect();
             assert!(pauses.iter().all(|pause| *pause < most));
             assert!(pauses.len() > 80, "{}", pauses.len());

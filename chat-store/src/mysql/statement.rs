@@ -1,25 +1,31 @@
 //! Statements over many rows, all values as parameters.
 //!
 //! A statement is prepared for a number of rows, and connections keep those that they prepared. So
-//! that few numbers occur, lists are filled up by repeating their last element where that changes
-//! nothing, and else are cut into powers of two.
+//! that few numbers occur, lists are filled up where that changes nothing, and else are cut: numbers
+//! with at most three significant bits remain.
 
 use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{Conn, Params, Value};
 
 use super::error::Failure;
 
-/// Rows of one statement at most: with 16 columns it stays within the 65,535 parameters that the
-/// protocol allows.
-const MOST_ROWS: usize = 1 << 11;
+/// Keys of one query at most.
+const MOST_KEYS: usize = 1 << 11;
+/// Parameters of one insert at most. The protocol allows 65,535; servers keep some hundred bytes for
+/// each as long as a statement is prepared, and beyond some thousand nothing is gained.
+const MOST_PARAMETERS: usize = 6 << 10;
 /// Bytes of one statement at most, unless one row has more; servers take 16 MiB or more by default.
 const MOST_BYTES: usize = 4 << 20;
 
-/// Whether repeating a row changes nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Repeatable {
-    Yes,
-    No,
+/// What a list of rows may be filled up with, without changing anything.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Filling {
+    /// Nothing: each row counts once.
+    None,
+    /// The last row again.
+    Last,
+    /// This one.
+    Row(Vec<Value>),
 }
 
 /// `VALUES` of an insert under construction.
@@ -54,24 +60,29 @@ impl Rows {
         conn: &mut Conn,
         before: &str,
         after: &str,
-        repeatable: Repeatable,
+        filling: &Filling,
     ) -> Result<(), Failure> {
         while !self.values.is_empty() {
-            let (take, pad) = self.next_chunk(repeatable);
+            let (take, rows) = self.next_chunk(filling);
             let rest = self.values.split_off(take * self.parameters);
             let mut values = std::mem::replace(&mut self.values, rest);
-            for _ in 0..pad {
-                values.extend_from_within(values.len() - self.parameters..);
+            for _ in take..rows {
+                match filling {
+                    Filling::Row(row) => values.extend_from_slice(row),
+                    Filling::Last | Filling::None => {
+                        values.extend_from_within(values.len() - self.parameters..);
+                    }
+                }
             }
-            let tuples = vec![&*self.row; take + pad].join(", ");
+            let tuples = vec![&*self.row; rows].join(", ");
             let statement = format!("{before} VALUES {tuples} {after}");
             conn.exec_drop(statement, Params::Positional(values)).await?;
         }
         Ok(())
     }
 
-    /// How many rows go into the next statement, and how often the last is repeated.
-    fn next_chunk(&self, repeatable: Repeatable) -> (usize, usize) {
+    /// How many rows go into the next statement, and how many it has when it is filled up.
+    fn next_chunk(&self, filling: &Filling) -> (usize, usize) {
         let mut bytes = 0;
         let within = self
             .values
@@ -80,14 +91,26 @@ impl Rows {
                 bytes += row.iter().map(|value| value.bin_len() as usize).sum::<usize>();
                 bytes <= MOST_BYTES
             })
-            .take(MOST_ROWS)
+            .take(rounded_down(MOST_PARAMETERS / self.parameters))
             .count()
             .max(1);
-        match repeatable {
-            Repeatable::Yes => (within, within.next_power_of_two() - within),
-            Repeatable::No => (1 << within.ilog2(), 0),
+        match filling {
+            Filling::None => (rounded_down(within), rounded_down(within)),
+            Filling::Last | Filling::Row(_) => (within, rounded_up(within)),
         }
     }
+}
+
+/// The greatest number with at most three significant bits that is not greater.
+fn rounded_down(number: usize) -> usize {
+    let cut = number.ilog2().saturating_sub(2);
+    number >> cut << cut
+}
+
+/// The least number with at most three significant bits that is not less.
+fn rounded_up(number: usize) -> usize {
+    let cut = number.ilog2().saturating_sub(2);
+    number.div_ceil(1 << cut) << cut
 }
 
 /// Runs `before (term, …) after` over all `keys`, each of which fills one `term`, joined by `between`.
@@ -100,7 +123,7 @@ pub(super) async fn select<Row: FromRow + Send + 'static, const N: usize>(
     let mut keys = keys.into_iter();
     let mut found = Vec::new();
     while keys.len() > 0 {
-        let mut chunk: Vec<[Value; N]> = keys.by_ref().take(MOST_ROWS).collect();
+        let mut chunk: Vec<[Value; N]> = keys.by_ref().take(MOST_KEYS).collect();
         if let Some(last) = chunk.last().cloned() {
             chunk.resize(chunk.len().next_power_of_two(), last);
         }
@@ -120,4 +143,35 @@ pub(super) async fn select_in<Row: FromRow + Send + 'static>(
     after: &str,
 ) -> Result<Vec<Row>, Failure> {
     select(conn, (before, "?", ", ", after), keys.into_iter().map(|key| [key]).collect()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_rows_are_few_and_near() {
+        let numbers = 1..=MOST_PARAMETERS;
+        for number in numbers.clone() {
+            let (down, up) = (rounded_down(number), rounded_up(number));
+            assert!(down <= number && number <= up && up - down <= number / 4, "{down}, {number}, {up}");
+            assert_eq!((rounded_down(up), rounded_up(down)), (up, down));
+        }
+        let all: std::collections::BTreeSet<_> = numbers.map(rounded_up).collect();
+        assert!(all.len() < 50, "{}", all.len());
+    }
+
+    #[test]
+    fn rows_that_count_once_are_cut_and_others_filled_up() {
+        let rows_of = |count: usize| {
+            let mut rows = Rows::of_columns(2);
+            (0..count).for_each(|number| rows.push([number.into(), 0.into()]));
+            rows
+        };
+        assert_eq!(rows_of(1_000).next_chunk(&Filling::None), (896, 896));
+        assert_eq!(rows_of(1_000).next_chunk(&Filling::Last), (1_000, 1_024));
+        assert_eq!(rows_of(10).next_chunk(&Filling::None), (10, 10));
+        let most = MOST_PARAMETERS / 2;
+        assert_eq!(rows_of(most + 1).next_chunk(&Filling::Last), (most, most));
+    }
 }

@@ -13,7 +13,7 @@ use crate::fixture::{batch, group, message, numbers, seqs};
 use crate::server::{Server, connect};
 
 /// Commits batches until told to stop, each until it is settled. Returns what was acknowledged.
-fn load(store: &Arc<impl Store>, stop: &Arc<AtomicBool>) -> tokio::task::JoinSet<BTreeSet<u64>> {
+pub(crate) fn load(store: &Arc<impl Store>, stop: &Arc<AtomicBool>) -> tokio::task::JoinSet<BTreeSet<u64>> {
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..4 {
         let (store, stop) = (Arc::clone(store), Arc::clone(stop));
@@ -48,9 +48,15 @@ fn load(store: &Arc<impl Store>, stop: &Arc<AtomicBool>) -> tokio::task::JoinSet
     tasks
 }
 
-async fn check(store: &impl Store, tasks: tokio::task::JoinSet<BTreeSet<u64>>) -> Result<(), Box<dyn Error>> {
-    let acknowledged: BTreeSet<u64> = tasks.join_all().await.into_iter().flatten().collect();
+/// Waits for the load, and compares what is there with what was acknowledged to it and to others.
+pub(crate) async fn check(
+    store: &impl Store,
+    tasks: tokio::task::JoinSet<BTreeSet<u64>>,
+    others: impl IntoIterator<Item = u64>,
+) -> Result<(), Box<dyn Error>> {
+    let mut acknowledged: BTreeSet<u64> = tasks.join_all().await.into_iter().flatten().collect();
     assert!(!acknowledged.is_empty());
+    acknowledged.extend(others);
     let mut found = BTreeSet::new();
     for place in 1..=3 {
         for number in numbers(store, group(place)).await? {
@@ -74,7 +80,7 @@ async fn acknowledged_entries_survive_kill_9_of_the_server() -> Result<(), Box<d
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
     stop.store(true, Ordering::Relaxed);
-    check(&*store, tasks).await
+    check(&*store, tasks, []).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,7 +103,7 @@ async fn batches_whose_connections_are_killed_are_settled_by_running_them_again(
     }
     assert!(killed > 100, "{killed}");
     stop.store(true, Ordering::Relaxed);
-    check(&*store, tasks).await
+    check(&*store, tasks, []).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,8 +118,10 @@ async fn server_that_only_reads_says_so_and_the_store_goes_on_when_it_writes_aga
         let refused = store.commit(&batch(1, 2, vec![message(2, place)])).await;
         assert_eq!(refused.expect_err("it only reads").kind(), StoreErrorKind::ReadOnly);
     }
+    assert_eq!(store.probe().await.expect_err("it only reads").kind(), StoreErrorKind::ReadOnly);
     assert_eq!(numbers(&store, group(1)).await?, [1]);
     admin.query_drop("SET GLOBAL read_only = 0").await?;
+    store.probe().await?;
     assert_eq!(seqs(&store.commit(&batch(1, 2, vec![message(2, group(1))])).await?), [2]);
     Ok(())
 }
@@ -128,5 +136,6 @@ async fn server_that_is_away_is_unavailable_within_the_deadline() -> Result<(), 
     assert_eq!(refused.expect_err("it is away").kind(), StoreErrorKind::Unavailable);
     let refused = store.heads(&[group(1)]).await;
     assert_eq!(refused.expect_err("it is away").kind(), StoreErrorKind::Unavailable);
+    assert_eq!(store.probe().await.expect_err("it is away").kind(), StoreErrorKind::Unavailable);
     Ok(())
 }

@@ -1,10 +1,16 @@
 //! The shared store on a real MariaDB, which the tests start: the contract, and what can go wrong.
 //!
-//! They need `mariadbd` and `mariadb-install-db`, and run with the feature `server-tests`.
+//! They need `mariadbd`, `mariadb-install-db`, the provider of Galera and `openssl`, and run with the feature `server-tests`.
 
+mod cluster;
 mod conformance;
 mod contention;
 mod faults;
 mod fixture;
+mod freeze;
+mod galera;
+mod link;
 mod schema;
 mod server;
+mod spread;
+mod tls;

@@ -22,13 +22,14 @@ impl Committer {
         let known = match self.read_what_decides(&mut submissions).await {
             Ok(known) => known,
             Err(error) => {
+                self.inner.watch.failed(&error);
                 for submission in submissions {
-                    let _ = submission.reply.send(Err(store_error(&error)));
+                    submission.reply.send(Err(store_error(&error)), &self.queue.counts);
                 }
                 return Decided::default();
             }
         };
-        withdraw(&mut submissions, Instant::now());
+        self.withdraw(&mut submissions, Instant::now());
         let mut decided = Decided::default();
         let mut refused = Vec::new();
         let (mut changed, mut waiting) = (BTreeSet::new(), BTreeSet::new());
@@ -154,7 +155,7 @@ impl Committer {
                 result = &mut read => return result,
                 () = tokio::time::sleep_until(next) => {
                     let now = Instant::now();
-                    withdraw(submissions, now);
+                    self.withdraw(submissions, now);
                     self.queue.withdraw(now);
                 }
             }
@@ -180,14 +181,14 @@ impl Committer {
                 },
                 Err(unread) => Err(unread.clone()),
             };
-            let _ = reply.send(answer);
+            reply.send(answer, &self.queue.counts);
         }
     }
-}
 
-/// Withdraws what is past its deadline; nothing of it was written.
-fn withdraw(submissions: &mut Vec<Submission>, now: Instant) {
-    for late in submissions.extract_if(.., |submission| submission.deadline <= now) {
-        let _ = late.reply.send(Err(queue::overloaded()));
+    /// Withdraws what is past its deadline; nothing of it was written.
+    fn withdraw(&self, submissions: &mut Vec<Submission>, now: Instant) {
+        for late in submissions.extract_if(.., |submission| submission.deadline <= now) {
+            late.reply.send(Err(queue::overloaded()), &self.queue.counts);
+        }
     }
 }

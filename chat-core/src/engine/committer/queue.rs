@@ -8,6 +8,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::SendWork;
+use crate::engine::figures::CommitCounts;
 use crate::store::{Item, Outcome};
 use crate::{Error, ErrorKind};
 
@@ -19,7 +20,27 @@ pub(crate) struct Submission {
 }
 
 /// Who waits for the outcome of a submission.
-pub(crate) type Reply = oneshot::Sender<Result<Outcome, Error>>;
+pub(crate) struct Reply {
+    waiting: oneshot::Sender<Result<Outcome, Error>>,
+    /// The outcome of a send is what its session is told; that of an item may lead to another one.
+    of_send: bool,
+}
+
+impl Reply {
+    /// Of whoever waits for this work.
+    pub(crate) fn to(waiting: oneshot::Sender<Result<Outcome, Error>>, work: &Work) -> Self {
+        Self { waiting, of_send: matches!(work, Work::Send(_)) }
+    }
+
+    /// Tells the outcome and counts it.
+    pub(crate) fn send(self, outcome: Result<Outcome, Error>, counts: &CommitCounts) {
+        if self.of_send {
+            counts.answer(&outcome);
+        }
+        // Nobody need wait any more.
+        let _ = self.waiting.send(outcome);
+    }
+}
 
 /// What is submitted.
 pub(crate) enum Work {
@@ -45,6 +66,7 @@ pub(crate) struct Queue {
     wake: Notify,
     rows: usize,
     bytes: usize,
+    pub(crate) counts: CommitCounts,
 }
 
 #[derive(Default)]
@@ -56,7 +78,7 @@ struct State {
 
 impl Queue {
     pub(crate) fn new(rows: usize, bytes: usize) -> Self {
-        Self { state: Mutex::default(), wake: Notify::new(), rows, bytes }
+        Self { state: Mutex::default(), wake: Notify::new(), rows, bytes, counts: CommitCounts::new() }
     }
 
     /// Adds a submission to the end.
@@ -71,6 +93,9 @@ impl Queue {
         }
         if state.waiting.len() >= self.rows || state.bytes + size > self.bytes {
             return Err(overloaded());
+        }
+        if submission.reply.of_send {
+            self.counts.accepted.one();
         }
         state.bytes += size;
         state.waiting.push_back(submission);
@@ -119,7 +144,7 @@ impl Queue {
         }
         drop(state);
         for reply in late {
-            let _ = reply.send(Err(overloaded()));
+            reply.send(Err(overloaded()), &self.counts);
         }
     }
 
@@ -127,6 +152,12 @@ impl Queue {
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         // Deadlines are given in the order of arrival.
         self.lock().waiting.front().map(|submission| submission.deadline)
+    }
+
+    /// How many rows and bytes wait.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.waiting.len(), state.bytes)
     }
 
     /// Takes no more; what waits is still written.

@@ -51,6 +51,7 @@ struct State {
     lagged: bool,
     topics: BTreeSet<Topic>,
     late: VecDeque<(Instant, Message)>,
+    says: Option<BusState>,
 }
 
 impl BusFaults {
@@ -68,6 +69,11 @@ impl BusFaults {
     pub fn lag(&self) {
         self.shared.lock().lagged = true;
         self.shared.wake.notify_one();
+    }
+
+    /// What it says of its state from now on, whatever becomes of messages; `None` for the truth.
+    pub fn says(&self, state: Option<BusState>) {
+        self.shared.lock().says = state;
     }
 
     /// What the node has subscribed to.
@@ -132,6 +138,7 @@ impl<B: Bus> FaultyBus<B> {
             lagged: false,
             topics: BTreeSet::new(),
             late: VecDeque::new(),
+            says: None,
         };
         let faults = BusFaults { shared: Arc::new(Shared { state: Mutex::new(state), wake: Notify::new() }) };
         (Self { bus, faults: faults.clone() }, faults)
@@ -194,7 +201,7 @@ impl<B: Bus> Bus for FaultyBus<B> {
     }
 
     fn state(&self) -> BusState {
-        self.bus.state()
+        self.faults.shared.lock().says.unwrap_or_else(|| self.bus.state())
     }
 
     fn counts(&self) -> BusCounts {

@@ -28,6 +28,8 @@ pub enum StoreWeather {
     Frozen,
     /// With [`StoreErrorKind::Unavailable`], having done nothing.
     Away,
+    /// With [`StoreErrorKind::ReadOnly`], having done nothing; for commits.
+    ReadOnly,
 }
 
 /// What happens to one commit.
@@ -132,6 +134,9 @@ impl FaultyStore {
                 }
                 StoreWeather::Away => {
                     return Err(StoreError::new(StoreErrorKind::Unavailable, "being away"));
+                }
+                StoreWeather::ReadOnly => {
+                    return Err(StoreError::new(StoreErrorKind::ReadOnly, "being read-only"));
                 }
                 // The sender lives as long as `self`.
                 StoreWeather::Frozen => drop(weather.changed().await),
@@ -264,6 +269,12 @@ impl Store for FaultyStore {
     async fn journal_end(&self) -> Result<JournalPosition, StoreError> {
         self.read().await?;
         self.store.journal_end().await
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.read().await?;
+        self.weather(&self.faults.shared.commits).await?;
+        self.store.probe().await
     }
 
     async fn close(&self) {

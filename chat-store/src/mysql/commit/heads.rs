@@ -10,7 +10,7 @@ use mysql_async::prelude::Queryable;
 use super::super::error::Failure;
 use super::super::read::heads::{Lock, bare};
 use super::super::read::key;
-use super::super::statement::{Repeatable, Rows};
+use super::super::statement::{Filling, Rows};
 
 /// All heads that exist of those that the items name.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Heads {
         }
         let update = "ON DUPLICATE KEY UPDATE seq = VALUES(seq), ordinal = VALUES(ordinal),
                       time = VALUES(time), first_seq = VALUES(first_seq), rules_seq = VALUES(rules_seq)";
-        rows.write(conn, INSERT, update, Repeatable::Yes).await
+        rows.write(conn, INSERT, update, &Filling::Last).await
     }
 }
 
@@ -75,7 +75,7 @@ async fn make(conn: &mut Conn, missing: &BTreeSet<ConversationId>) -> Result<(),
     }
     // Whoever was faster has made them alike.
     let unless_there = "ON DUPLICATE KEY UPDATE conversation = head.conversation";
-    rows.write(conn, INSERT, unless_there, Repeatable::Yes).await
+    rows.write(conn, INSERT, unless_there, &Filling::Last).await
 }
 
 fn push(rows: &mut Rows, head: &Head) {

@@ -10,9 +10,6 @@ use mysql_async::prelude::Queryable;
 
 use super::super::error::Failure;
 
-/// What the server says of a row whose key is in use.
-const DUPLICATE: u16 = 1062;
-
 /// Which row it is to be, and when.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::mysql) struct Numbered {
@@ -30,8 +27,10 @@ impl From<&Batch> for Numbered {
 impl Numbered {
     /// Writes the row, if anything moved.
     ///
-    /// A number used before is moved up: whoever has followed past it must find this row. Numbers are
-    /// moved up one by one, so that one below the last is always in use.
+    /// A number that is not past the writer's last is moved up: whoever has followed past it must find
+    /// this row. The server does so by itself. Trying and being refused would cost more than a round
+    /// trip: on Galera that refusal can hide that the transaction was rolled back for another server's,
+    /// and what follows would be committed without what came before.
     pub(super) async fn write(
         self,
         conn: &mut Conn,
@@ -47,20 +46,10 @@ impl Numbered {
             bytes.put_slice(&key);
             bytes.put_u64(*seq);
         }
-        match self.insert(conn, self.number, &bytes).await {
-            Err(mysql_async::Error::Server(error)) if error.code == DUPLICATE => {
-                let last = "SELECT MAX(number) FROM journal WHERE writer = ?";
-                let last: Option<Option<u64>> = conn.exec_first(last, (self.writer.0,)).await?;
-                let next = last.flatten().map_or(self.number, |last| last + 1);
-                Ok(self.insert(conn, next, &bytes).await?)
-            }
-            inserted => Ok(inserted?),
-        }
-    }
-
-    async fn insert(self, conn: &mut Conn, number: u64, moved: &[u8]) -> mysql_async::Result<()> {
-        let insert = "INSERT INTO journal (writer, number, time, moved) VALUES (?, ?, ?, ?)";
-        conn.exec_drop(insert, (self.writer.0, number, self.now.0, moved)).await
+        let insert = "INSERT INTO journal (writer, number, time, moved)
+                      SELECT ?, GREATEST(?, COALESCE(MAX(number) + 1, 0)), ?, ? FROM journal WHERE writer = ?";
+        let writer = self.writer.0;
+        Ok(conn.exec_drop(insert, (writer, self.number, self.now.0, bytes, writer)).await?)
     }
 }
 

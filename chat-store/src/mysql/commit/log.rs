@@ -9,7 +9,7 @@ use mysql_async::{Conn, Value};
 
 use super::super::error::Failure;
 use super::super::read::{self, key};
-use super::super::statement::{Repeatable, Rows};
+use super::super::statement::{Filling, Rows};
 
 /// The entries of a batch that are not written yet.
 #[derive(Debug)]
@@ -67,9 +67,9 @@ impl Log {
         let Self { rows, referring, .. } = std::mem::take(self);
         let insert = "INSERT INTO log (conversation, seq, time, sender, kind, countable, ordinal, target,
                                        client_id, digest, content)";
-        rows.write(conn, insert, "", Repeatable::No).await?;
+        rows.write(conn, insert, "", &Filling::None).await?;
         let insert = "INSERT INTO referring (conversation, target, seq)";
-        referring.write(conn, insert, "", Repeatable::No).await
+        referring.write(conn, insert, "", &Filling::None).await
     }
 
     /// The number of countable entries up to a seq, which is taken for the nearest that is known: the

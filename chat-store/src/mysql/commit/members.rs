@@ -8,7 +8,7 @@ use mysql_async::Conn;
 
 use super::super::error::Failure;
 use super::super::read;
-use super::super::statement::{Repeatable, Rows};
+use super::super::statement::{Filling, Rows};
 use super::log::Log;
 
 /// The order in which the table holds members.
@@ -104,21 +104,25 @@ impl Members {
 
     /// Writes what the batch has changed.
     pub(super) async fn write_out(&self, conn: &mut Conn) -> Result<(), Failure> {
-        let mut totals: Option<Rows> = None;
-        for ((conversation, user), more) in &self.counted {
+        let total = |((conversation, user), more): (&Key, u64)| {
             let blank = Member::blank(*conversation, *user);
-            let totals = totals.get_or_insert_with(|| Rows::like(counting(&blank)));
-            totals.push([
+            let row = [
                 read::key(*conversation),
                 user.number().into(),
                 blank.standing.number().into(),
                 blank.left_seq.into(),
-                (*more).into(),
-            ]);
-        }
-        if let Some(totals) = totals {
+                more.into(),
+            ];
+            (blank, row)
+        };
+        if let Some((last, _)) = self.counted.last_key_value() {
+            let (blank, nothing_more) = total((last, 0));
+            let mut totals = Rows::like(counting(&blank));
+            for (key, more) in &self.counted {
+                totals.push(total((key, *more)).1);
+            }
             let add = "ON DUPLICATE KEY UPDATE own = own + VALUES(own)";
-            totals.write(conn, INSERT, add, Repeatable::No).await?;
+            totals.write(conn, INSERT, add, &Filling::Row(nothing_more.into())).await?;
         }
         let mut rows = Rows::of_columns(14);
         for loaded in self.loaded.values().filter(|loaded| loaded.is_changed) {
@@ -132,7 +136,7 @@ impl Members {
              visible_from = VALUES(visible_from), left_seq = VALUES(left_seq),
              read_seq = VALUES(read_seq), read_ordinal = VALUES(read_ordinal),
              read_own = VALUES(read_own), delivered = VALUES(delivered), own = VALUES(own)";
-        rows.write(conn, INSERT, update, Repeatable::Yes).await
+        rows.write(conn, INSERT, update, &Filling::Last).await
     }
 }
 

@@ -1,0 +1,137 @@
+//! The link to the server breaks at the one moment at which it is not known what became of a batch.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use chat_core::store::{Outcome, Store, StoreErrorKind};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::fixture::{batch, group, message, numbers, seqs};
+use crate::server::{address, connect, shared};
+
+/// When a link breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    Never,
+    /// The server does not learn that it was to commit.
+    BeforeCommit,
+    /// The server has answered, and the client does not learn what.
+    AfterCommit,
+}
+
+/// Stands between a store and its server, and breaks the next link on which a commit passes.
+struct Proxy {
+    port: u16,
+    cut: Arc<watch::Sender<Cut>>,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+impl Proxy {
+    async fn before(server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let cut = Arc::new(watch::Sender::new(Cut::Never));
+        let for_links = Arc::clone(&cut);
+        let accepting = tokio::spawn(async move {
+            let mut links = tokio::task::JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(("127.0.0.1", server)).await.expect("the server listens");
+                links.spawn(carry(client, server, Arc::clone(&for_links)));
+            }
+        });
+        Self { port, cut, accepting }
+    }
+
+    fn cut_next(&self, cut: Cut) {
+        self.cut.send_replace(cut);
+    }
+
+    /// Whether it did what it was asked.
+    fn has_cut(&self) -> bool {
+        *self.cut.borrow() == Cut::Never
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// Carries bytes both ways until either side ends, or the link is cut.
+async fn carry(mut client: TcpStream, mut server: TcpStream, cut: Arc<watch::Sender<Cut>>) {
+    let (mut from_client, mut from_server) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    loop {
+        tokio::select! {
+            // Reading is cancel-safe: what the other branch wins loses no bytes.
+            read = client.read(&mut from_client) => {
+                let Ok(length @ 1..) = read else { return };
+                let bytes = &from_client[..length];
+                let cut = if is_commit(bytes) { cut.send_replace(Cut::Never) } else { Cut::Never };
+                if cut == Cut::BeforeCommit || server.write_all(bytes).await.is_err() {
+                    return;
+                }
+                if cut == Cut::AfterCommit {
+                    let answer = server.read(&mut from_server).await;
+                    assert!(answer.is_ok_and(|length| length > 0), "the server answers");
+                    return;
+                }
+            }
+            read = server.read(&mut from_server) => {
+                let Ok(length @ 1..) = read else { return };
+                if client.write_all(&from_server[..length]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// A packet of 7 bytes, the first of its exchange: a query, and its text.
+fn is_commit(bytes: &[u8]) -> bool {
+    bytes == b"\x07\0\0\0\x03COMMIT"
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn link_that_dies_before_the_commit_arrives_is_settled_by_running_again() -> Result<(), Box<dyn Error>>
+{
+    let server = shared().await;
+    let database = server.make_database().await;
+    let proxy = Proxy::before(server.port()).await;
+    let store = connect(&address(&database, proxy.port)).await;
+    store.commit(&batch(1, 1, vec![message(1, group(1))])).await?;
+    let doubtful = batch(1, 2, vec![message(2, group(1))]);
+    proxy.cut_next(Cut::BeforeCommit);
+    let error = store.commit(&doubtful).await.expect_err("the link died");
+    assert_eq!((error.kind(), proxy.has_cut()), (StoreErrorKind::Ambiguous, true));
+    assert_eq!(numbers(&store, group(1)).await?, [1]);
+    let outcomes = store.commit(&doubtful).await?;
+    assert!(matches!(outcomes[..], [Outcome::Committed(_)]), "{outcomes:?}");
+    assert_eq!(numbers(&store, group(1)).await?, [1, 2]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn link_that_dies_before_the_answer_to_a_commit_is_settled_by_running_again()
+-> Result<(), Box<dyn Error>> {
+    let server = shared().await;
+    let database = server.make_database().await;
+    let proxy = Proxy::before(server.port()).await;
+    let store = connect(&address(&database, proxy.port)).await;
+    store.commit(&batch(1, 1, vec![message(1, group(1))])).await?;
+    let doubtful = batch(1, 2, vec![message(2, group(1)), message(3, group(2))]);
+    store.commit(&batch(1, 2, vec![message(9, group(2))])).await?;
+    proxy.cut_next(Cut::AfterCommit);
+    let error = store.commit(&doubtful).await.expect_err("the link died");
+    assert_eq!((error.kind(), proxy.has_cut()), (StoreErrorKind::Ambiguous, true));
+    // Others write on before it is settled.
+    store.commit(&batch(1, 3, vec![message(4, group(1))])).await?;
+    let outcomes = store.commit(&doubtful).await?;
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Duplicate(_))), "{outcomes:?}");
+    assert_eq!(seqs(&outcomes), [2, 2]);
+    assert_eq!(numbers(&store, group(1)).await?, [1, 2, 4]);
+    assert_eq!(numbers(&store, group(2)).await?, [9, 3]);
+    Ok(())
+}
