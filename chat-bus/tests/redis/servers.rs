@@ -131,6 +131,7 @@ impl Server {
         named.and_then(|at| self.extra[at + 1].parse().ok()).expect("a server with TLS")
     }
 
+    /// Whether a line of the reply is this.
     pub(crate) fn says(&self, command: &str, what: &str) -> bool {
         self.lines(command).any(|line| line == what)
     }

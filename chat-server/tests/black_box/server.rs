@@ -139,6 +139,13 @@ impl Installation {
         self.variables.push(("CHAT_REDIS_NAMESPACE", format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed))));
     }
 
+    /// What the names of its channels begin with.
+    #[cfg(feature = "server-tests")]
+    pub(crate) fn namespace(&self) -> &str {
+        let variable = self.variables.iter().find(|(name, _)| *name == "CHAT_REDIS_NAMESPACE");
+        &variable.expect("it has a bus").1
+    }
+
     /// One node reaches the bus at another address.
     #[cfg(feature = "server-tests")]
     pub(crate) fn set_bus_of(&mut self, node: usize, address: &str) {
