@@ -3,13 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use chat_core::{ErrorKind, Token};
+use chat_core::{Ephemeral, ErrorKind, Token};
 use chat_proto::message::{CloseCode, Push};
 use mysql_async::prelude::Queryable as _;
 
 use crate::clients::seqs;
 use crate::connection::Connection;
-use crate::requests::{direct, login, said, text};
+use crate::requests::{befriend, direct, login, said, text};
 use crate::server::{Installation, Kind, LOOK, in_time};
 use crate::{LEASE, mariadb, redis, settings};
 
@@ -130,8 +130,13 @@ async fn fault_16_a_killed_node_locks_nobody_out() {
     let mut server = installation.start();
     let nodes = installation.addresses();
     let (_ada, ada_in) = Connection::join(&nodes[0], "ada").await;
-    let (_lost, _) = Connection::join(&nodes[0], "bob").await;
+    let (_lost, lost_in) = Connection::join(&nodes[0], "bob").await;
     let (_carol, _) = Connection::join(&nodes[1], "carol").await;
+    // The node on which bob will come back knows that he is on this one.
+    let (mut dave, _) = Connection::join(&nodes[2], "dave").await;
+    let user = lost_in.session.user;
+    dave.ask(befriend(1, user)).await.expect("contacts");
+    while dave.push().await != Push::Ephemeral(Ephemeral::Presence { user, online: true }) {}
     let killed = Instant::now();
     server.nodes[0].kill();
     // The device comes back elsewhere at once; another one when the node is known to be dead.
