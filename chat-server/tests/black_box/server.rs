@@ -226,10 +226,10 @@ impl Installation {
         let mut nodes: Vec<_> = (0..self.kind.nodes()).map(|node| self.begin_node(node)).collect();
         nodes.iter_mut().for_each(Node::ready);
         #[cfg(feature = "server-tests")]
-        let address = self.balancer.as_ref().map(Nginx::address);
-        #[cfg(not(feature = "server-tests"))]
-        let address = None;
-        Server { address: address.unwrap_or_else(|| nodes[0].address.clone()), nodes }
+        if let Some(balancer) = &self.balancer {
+            return Server { address: balancer.address(), nodes };
+        }
+        Server { address: nodes[0].address.clone(), nodes }
     }
 
     /// Starts one node and waits until it is ready.
