@@ -39,8 +39,8 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use chat_core::bus::{Message, Origin, Payload};
-use chat_core::content::fields::{Malformed, put_bytes, put_present, put_uint, take_field};
-use chat_core::{BootId, Chunk, ConversationId, Entry, Ephemeral, UserId};
+use chat_core::content::fields::{Malformed, Value, put_bytes, put_present, put_uint, take_field};
+use chat_core::{BootId, Chunk, ConversationId, Entry, Ephemeral, UserId, WireFormat};
 
 /// What this version writes. A number above it announces what this version cannot read.
 const VERSION: u64 = 1;
@@ -59,23 +59,20 @@ pub(crate) enum Opened {
     Newer,
 }
 
-/// The bytes of a message, `None` for a payload that this version has no encoding of.
+/// The bytes of a message, `None` for a payload that this version has no encoding of. Those of a chunk
+/// are made once, however many topics it goes to.
 pub(crate) fn seal(message: &Message) -> Option<Bytes> {
-    let mut out = BytesMut::new();
-    put_uint(&mut out, 1, VERSION);
-    put_bytes(&mut out, 2, message.origin.node.as_bytes());
-    put_uint(&mut out, 3, message.origin.boot.0);
-    match &message.payload {
+    let origin = &message.origin;
+    let mut out = match &message.payload {
         Payload::Chunk(chunk) => {
-            out.reserve(chunk.size_bytes() + 64);
-            put_bytes(&mut out, 4, &chunk.conversation().key());
-            let mut canonical = BytesMut::new();
-            for entry in chunk.entries() {
-                canonical.clear();
-                entry.encode(&mut canonical);
-                put_present(&mut out, 5, &canonical);
-            }
+            let sealed = chunk.encoded(WireFormat::Bus, |chunk| seal_chunk(origin, chunk));
+            // Engines of one process share chunks on a bus within it, and each has an origin of its own.
+            let own = is_of(sealed, origin);
+            return Some(if own { sealed.clone() } else { seal_chunk(origin, chunk) });
         }
+        _ => begin(origin, 64),
+    };
+    match &message.payload {
         Payload::Ephemeral(ephemeral) => {
             let mut inner = BytesMut::new();
             put_ephemeral(&mut inner, ephemeral)?;
@@ -91,20 +88,58 @@ pub(crate) fn seal(message: &Message) -> Option<Bytes> {
     Some(out.freeze())
 }
 
+fn begin(origin: &Origin, further_bytes: usize) -> BytesMut {
+    let mut out = BytesMut::with_capacity(origin.node.len() + 32 + further_bytes);
+    put_uint(&mut out, 1, VERSION);
+    put_bytes(&mut out, 2, origin.node.as_bytes());
+    put_uint(&mut out, 3, origin.boot.0);
+    out
+}
+
+fn seal_chunk(origin: &Origin, chunk: &Chunk) -> Bytes {
+    // Beside its content an entry takes some 60 bytes, a little more with its length.
+    let mut out = begin(origin, chunk.size_bytes() + 8 * chunk.entries().len() + 32);
+    put_bytes(&mut out, 4, &chunk.conversation().key());
+    let mut canonical = BytesMut::with_capacity(chunk.entries()[0].size_bytes() + 32);
+    for entry in chunk.entries() {
+        canonical.clear();
+        entry.encode(&mut canonical);
+        put_present(&mut out, 5, &canonical);
+    }
+    out.freeze()
+}
+
+/// Whether bytes were sealed for this origin.
+fn is_of(sealed: &Bytes, origin: &Origin) -> bool {
+    let mut rest = sealed.clone();
+    let (mut node, mut boot) = (None, 0);
+    while let Ok(Some((tag, value))) = take_field(&mut rest) {
+        match (tag, value) {
+            (1, _) => {}
+            (2, Value::Bytes(bytes)) => node = Some(bytes),
+            (3, Value::Uint(number)) => boot = number,
+            _ => break,
+        }
+    }
+    node.unwrap_or_default() == origin.node.as_bytes() && boot == origin.boot.0
+}
+
 /// Reads what [`seal`] wrote; contents share the memory of `input`.
 ///
 /// # Errors
 /// Bytes that no version writes.
 pub(crate) fn open(mut input: Bytes) -> Result<Opened, Malformed> {
     let (mut version, mut node, mut boot) = (0, Bytes::new(), 0);
-    let (mut conversation, mut entries, mut ephemeral, mut presence) = (None, Vec::new(), None, None);
+    // Most chunks have one entry.
+    let mut entries = Vec::with_capacity(1);
+    let (mut conversation, mut ephemeral, mut presence) = (None, None, None);
     while let Some((tag, value)) = take_field(&mut input)? {
         match tag {
             1 => version = value.uint()?,
             2 => node = value.bytes()?,
             3 => boot = value.uint()?,
             4 => conversation = Some(conversation_of(&value.bytes()?)?),
-            5 => entries.push(value.bytes()?),
+            5 => entries.push(Entry::decode(value.bytes()?)?),
             6 => ephemeral = Some(value.bytes()?),
             7 => presence = Some(value.bytes()?),
             _ => {}
@@ -119,7 +154,6 @@ pub(crate) fn open(mut input: Bytes) -> Result<Opened, Malformed> {
     }
     let payload = match (conversation, ephemeral, presence) {
         (Some(conversation), _, _) => {
-            let entries: Vec<_> = entries.into_iter().map(Entry::decode).collect::<Result<_, _>>()?;
             let chunk = Chunk::new(conversation, entries).ok_or(Malformed("chunk with holes"))?;
             Payload::Chunk(Arc::new(chunk))
         }
@@ -197,7 +231,7 @@ mod tests {
         seal(&Message { origin, payload }).expect("a payload of this version")
     }
 
-    fn chunk() -> Bytes {
+    fn group_chunk() -> Chunk {
         let entry = Entry {
             seq: 7,
             time: Timestamp(1_700_000_000_000),
@@ -210,7 +244,11 @@ mod tests {
             content: Some(Bytes::from_static(b"hi")),
         };
         let group = ConversationId::Group(GroupId::new(3).expect("valid"));
-        sealed(Payload::Chunk(Arc::new(Chunk::new(group, vec![entry]).expect("one entry"))))
+        Chunk::new(group, vec![entry]).expect("one entry")
+    }
+
+    fn chunk() -> Bytes {
+        sealed(Payload::Chunk(Arc::new(group_chunk())))
     }
 
     fn typing() -> Bytes {
@@ -230,6 +268,31 @@ mod tests {
              32a2908071080d095ffbc3118052210090909090909090909090909090909092801300640e707ba3e026869"
         );
         assert_eq!(hex(&typing()), "080112026e31188202320f080210051a09030000000000000005");
+    }
+
+    #[test]
+    fn a_chunk_is_sealed_once_for_an_origin_and_for_others_as_if_it_were_new() {
+        let origin = |node: &str, boot| Origin { node: node.into(), boot: BootId(boot) };
+        let of = |chunk: &Arc<Chunk>, origin: Origin| {
+            seal(&Message { origin, payload: Payload::Chunk(Arc::clone(chunk)) }).expect("a known payload")
+        };
+        let origins = [
+            origin("n1", 258),
+            origin("n2", 258),
+            origin("n1", 259),
+            origin("n1", 0),
+            origin("", 0),
+            origin("n11", 258),
+        ];
+        for first in &origins {
+            let shared = Arc::new(group_chunk());
+            let bytes = of(&shared, first.clone());
+            assert_eq!(of(&shared, first.clone()).as_ptr(), bytes.as_ptr(), "sealed twice");
+            for other in &origins {
+                let fresh = of(&Arc::new(group_chunk()), other.clone());
+                assert_eq!(of(&shared, other.clone()), fresh, "{first:?} is taken for {other:?}");
+            }
+        }
     }
 
     #[test]

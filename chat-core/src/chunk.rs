@@ -6,16 +6,19 @@ use bytes::Bytes;
 
 use crate::{ConversationId, Entry, Seq};
 
-/// A wire encoding in which chunks are sent.
+/// An encoding in which chunks are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WireFormat {
     /// Protobuf frames.
     Protobuf,
     /// The JSON mapping.
     Json,
+    /// What a bus sends to other nodes. It may name the node that sends, of which one process can hold
+    /// several: who finds the bytes of another makes its own.
+    Bus,
 }
 
-const WIRE_FORMATS: usize = 2;
+const WIRE_FORMATS: usize = 3;
 
 /// Consecutive entries of one conversation, shared by all who receive them.
 #[derive(Debug)]
