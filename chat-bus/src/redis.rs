@@ -19,6 +19,7 @@ mod link;
 mod options;
 mod outbox;
 mod session;
+mod tls;
 mod topics;
 
 use std::sync::Arc;

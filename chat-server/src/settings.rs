@@ -325,6 +325,9 @@ pub struct Redis {
     /// How often the path is proven; three times without a proof, and it counts as degraded.
     /// Default 1 s.
     pub proof_interval_ms: u64,
+    /// A file with the certificates, in PEM, that those of the servers are checked against; the address
+    /// is one over TLS then. Empty for the authorities that the system trusts. Default empty.
+    pub tls_ca: PathBuf,
     /// The most bytes that wait to be published. Default 16 MiB.
     pub outgoing_bytes: usize,
     /// The most bytes that wait to be received. Default 64 MiB.

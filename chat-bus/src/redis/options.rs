@@ -1,6 +1,7 @@
 //! How to reach Redis, and within which bounds.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use fred::clients::Client;
@@ -9,6 +10,7 @@ use fred::types::{Builder, RespVersion};
 use thiserror::Error;
 
 use super::channels::Channels;
+use super::tls;
 
 /// The shortest and the longest pause between two attempts to connect, and what is added at random.
 const RECONNECT_MIN_MS: u32 = 50;
@@ -29,6 +31,10 @@ pub struct RedisBusOptions {
     pub username: Option<String>,
     /// The password, in place of the URL's.
     pub password: Option<String>,
+    /// A file with the certificates, in PEM, that those of the servers are checked against, in place of
+    /// the authorities that the system trusts. A certificate has to name the host that the URL, or the
+    /// cluster, says. Only for a URL over TLS.
+    pub tls_ca: Option<PathBuf>,
     /// What the names of all channels begin with: 1 to 64 letters, digits and `-_.:`. Default `chat`.
     pub namespace: String,
     /// How long Redis may take to answer. Default 2 s.
@@ -52,6 +58,21 @@ pub enum ConnectError {
     /// The namespace is empty, too long, or has characters other than those allowed.
     #[error("use the namespace: 1 to 64 letters, digits and -_.: expected")]
     Namespace,
+    /// The file of [`RedisBusOptions::tls_ca`] cannot be read, or holds no certificates.
+    #[error("read the certificates that redis is checked against from {}", file.display())]
+    Certificates {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Certificates are given for a URL without TLS.
+    #[error("check the certificates of redis: rediss:// or rediss-cluster:// expected in its url")]
+    CertificatesWithoutTls,
+    /// No TLS can be set up.
+    #[error("set up tls")]
+    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// One Redis server, or a cluster of them with sharded publish-subscribe.
@@ -76,6 +97,7 @@ impl RedisBusOptions {
             url: url.into(),
             username: None,
             password: None,
+            tls_ca: None,
             namespace: "chat".into(),
             command_timeout: Duration::from_secs(2),
             proof_interval: Duration::from_secs(1),
@@ -95,13 +117,21 @@ impl fmt::Debug for RedisBusOptions {
 impl Setup {
     pub(super) fn new(options: RedisBusOptions) -> Result<Self, ConnectError> {
         let channels = Channels::new(&options.namespace).ok_or(ConnectError::Namespace)?;
-        let mode = match options.url.split_once("://") {
-            Some(("redis" | "rediss", _)) => Mode::Single,
-            Some(("redis-cluster" | "rediss-cluster", _)) => Mode::Cluster,
+        // fred is given the URL as one without TLS: for others it would set up TLS by itself, with
+        // whatever provider of cryptography the process has, and panic where there are two.
+        let (mode, tls, url) = match options.url.split_once("://") {
+            Some(("redis", _)) => (Mode::Single, false, options.url.clone()),
+            Some(("rediss", rest)) => (Mode::Single, true, format!("redis://{rest}")),
+            Some(("redis-cluster", _)) => (Mode::Cluster, false, options.url.clone()),
+            Some(("rediss-cluster", rest)) => (Mode::Cluster, true, format!("redis-cluster://{rest}")),
             _ => return Err(ConnectError::Url(None)),
         };
-        let mut config =
-            Config::from_url(&options.url).map_err(|error| ConnectError::Url(Some(error.into())))?;
+        let mut config = Config::from_url(&url).map_err(|error| ConnectError::Url(Some(error.into())))?;
+        config.tls = match (tls, &options.tls_ca) {
+            (true, ca) => Some(tls::config(ca.as_deref())?),
+            (false, Some(_)) => return Err(ConnectError::CertificatesWithoutTls),
+            (false, None) => None,
+        };
         // With the third version of the protocol a subscribed connection takes other commands too,
         // such as the PING by which subscriptions are confirmed.
         config.version = RespVersion::RESP3;

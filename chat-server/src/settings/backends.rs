@@ -44,7 +44,7 @@ impl Settings {
         options.readers = self.mysql.readers;
         options.writers = self.mysql.writers;
         options.deadline = Duration::from_millis(self.mysql.deadline_ms);
-        options.tls_ca = Some(self.mysql.tls_ca.clone()).filter(|file| !file.as_os_str().is_empty());
+        options.tls_ca = named(&self.mysql.tls_ca);
         options
     }
 
@@ -55,10 +55,16 @@ impl Settings {
         options.namespace.clone_from(&self.redis.namespace);
         options.command_timeout = Duration::from_millis(self.redis.command_timeout_ms);
         options.proof_interval = Duration::from_millis(self.redis.proof_interval_ms);
+        options.tls_ca = named(&self.redis.tls_ca);
         options.outgoing_limit_bytes = self.redis.outgoing_bytes;
         options.incoming_limit_bytes = self.redis.incoming_bytes;
         Some(options)
     }
+}
+
+/// A file, unless its name was left empty.
+fn named(file: &Path) -> Option<PathBuf> {
+    Some(file.to_owned()).filter(|file| !file.as_os_str().is_empty())
 }
 
 impl Default for Mysql {
@@ -81,6 +87,7 @@ impl Default for Redis {
             namespace: options.namespace,
             command_timeout_ms: milliseconds(options.command_timeout),
             proof_interval_ms: milliseconds(options.proof_interval),
+            tls_ca: PathBuf::new(),
             outgoing_bytes: options.outgoing_limit_bytes,
             incoming_bytes: options.incoming_limit_bytes,
         }
