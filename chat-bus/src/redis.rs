@@ -23,11 +23,13 @@ mod tls;
 mod topics;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chat_core::bus::{Bus, BusCounts, BusEvent, BusState, BusUnavailable, Message, Published, Topic};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 pub use self::options::{ConnectError, RedisBusOptions};
 
@@ -39,14 +41,20 @@ use self::outbox::Outbox;
 use self::topics::Topics;
 use crate::envelope;
 
+/// How long closing waits for what was taken.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// A node's endpoint of a bus that Redis carries: one server, or a cluster with sharded
 /// publish-subscribe, so that each topic costs one node of it alone.
 ///
-/// It connects in the background, again whenever it has to, and ends with its value.
+/// It connects in the background, again whenever it has to, and ends when it is closed or dropped;
+/// only closing it waits for what was taken.
 #[derive(Debug)]
 pub struct RedisBus {
     shared: Arc<Shared>,
     keeper: JoinHandle<()>,
+    /// Closed when the keeper has ended.
+    ended: watch::Receiver<()>,
 }
 
 /// What the endpoint and its tasks share.
@@ -63,6 +71,8 @@ struct Shared {
     subscribed: Notify,
     /// Subscriptions may have ended unheard: time to make them again.
     doubted: Notify,
+    /// The endpoint is closed: time for its tasks to end.
+    ending: Notify,
 }
 
 impl RedisBus {
@@ -84,10 +94,16 @@ impl RedisBus {
             counters: Counters::default(),
             subscribed: Notify::new(),
             doubted: Notify::new(),
+            ending: Notify::new(),
             setup,
         });
-        let keeper = tokio::spawn(session::keep(Arc::clone(&shared)));
-        Ok(Self { shared, keeper })
+        let (alive, ended) = watch::channel(());
+        let kept = Arc::clone(&shared);
+        let keeper = tokio::spawn(async move {
+            session::keep(&kept).await;
+            drop(alive);
+        });
+        Ok(Self { shared, keeper, ended })
     }
 
     /// Tells each change of [`Bus::state`].
@@ -121,7 +137,7 @@ impl Bus for RedisBus {
     }
 
     async fn receive(&self) -> Option<BusEvent> {
-        Some(self.shared.inbox.receive().await)
+        self.shared.inbox.receive().await
     }
 
     fn state(&self) -> BusState {
@@ -130,6 +146,19 @@ impl Bus for RedisBus {
 
     fn counts(&self) -> BusCounts {
         self.shared.counters.counts()
+    }
+
+    async fn close(&self) {
+        let shared = &self.shared;
+        shared.outbox.close();
+        shared.topics.close();
+        shared.inbox.end();
+        if timeout(CLOSE_PATIENCE, shared.outbox.drained()).await.is_err() {
+            tracing::warn!("the bus is closed before redis has taken everything");
+        }
+        shared.ending.notify_one();
+        let mut ended = self.ended.clone();
+        while ended.changed().await.is_ok() {}
     }
 }
 

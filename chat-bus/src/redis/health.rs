@@ -15,6 +15,8 @@ pub(super) struct Health {
     lapse: Duration,
     facts: Mutex<Facts>,
     state: watch::Sender<BusState>,
+    /// Why Redis was last out of reach, since it was last in reach.
+    reason: Mutex<Option<String>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +41,7 @@ impl Health {
             lapse: proof_interval * LAPSE_INTERVALS,
             facts: Mutex::new(facts),
             state: watch::Sender::new(BusState::Unproven),
+            reason: Mutex::default(),
         }
     }
 
@@ -90,6 +93,22 @@ impl Health {
         self.lock().returned
     }
 
+    /// Redis cannot be reached, or refuses: warns of each reason once, not at each attempt.
+    pub(super) fn complain(&self, error: &fred::error::Error) {
+        // Given up by the client since it is not connected: why not, another error says.
+        if error.is_canceled() {
+            return;
+        }
+        let text = error.to_string();
+        let mut reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        if reason.as_ref() == Some(&text) {
+            tracing::debug!(%error, "redis is still out of reach");
+        } else {
+            tracing::warn!(%error, "redis is out of reach");
+            *reason = Some(text);
+        }
+    }
+
     fn judge(&self) {
         // Held while the verdict is published, so that an older one never replaces a newer.
         let facts = self.lock();
@@ -98,6 +117,9 @@ impl Health {
             let before = std::mem::replace(state, now);
             if before != now {
                 tracing::info!(?before, ?now, "the bus changed its state");
+                if now == BusState::Healthy {
+                    *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                }
             }
             before != now
         });

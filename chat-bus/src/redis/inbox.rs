@@ -20,6 +20,7 @@ pub(super) struct Inbox {
 #[derive(Debug, Default)]
 struct Waiting {
     open: bool,
+    ended: bool,
     lagged: bool,
     bytes: usize,
     messages: VecDeque<(Message, usize)>,
@@ -40,9 +41,15 @@ impl Inbox {
     /// Subscriptions are complete: tells that messages may have been lost, and takes what comes.
     pub(super) fn open_after_loss(&self) {
         let mut waiting = self.lock();
-        waiting.open = true;
+        waiting.open = !waiting.ended;
         waiting.lagged = true;
         drop(waiting);
+        self.wake.notify_one();
+    }
+
+    /// Gives nothing more, what waits neither, and never opens again.
+    pub(super) fn end(&self) {
+        *self.lock() = Waiting { ended: true, ..Waiting::default() };
         self.wake.notify_one();
     }
 
@@ -71,11 +78,11 @@ impl Inbox {
         self.wake.notify_one();
     }
 
-    /// The next event; a loss is told ahead of everything that waits.
+    /// The next event, a loss ahead of everything that waits; `None` once it has ended.
     ///
     /// # Cancel safety
     /// An event is taken only when the future completes.
-    pub(super) async fn receive(&self) -> BusEvent {
+    pub(super) async fn receive(&self) -> Option<BusEvent> {
         loop {
             if let Some(event) = self.take() {
                 return event;
@@ -84,14 +91,18 @@ impl Inbox {
         }
     }
 
-    fn take(&self) -> Option<BusEvent> {
+    /// What there is to answer, `None` while that is nothing.
+    fn take(&self) -> Option<Option<BusEvent>> {
         let mut waiting = self.lock();
+        if waiting.ended {
+            return Some(None);
+        }
         if std::mem::take(&mut waiting.lagged) {
-            return Some(BusEvent::Lagged);
+            return Some(Some(BusEvent::Lagged));
         }
         let (message, size) = waiting.messages.pop_front()?;
         waiting.bytes -= size;
-        Some(BusEvent::Message(message))
+        Some(Some(BusEvent::Message(message)))
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

@@ -261,6 +261,16 @@ impl Disturbances {
         }
     }
 
+    /// Why connecting failed last, if it was told since this was last asked.
+    pub(super) fn failure(&mut self) -> Option<Error> {
+        let mut last = None;
+        drain(&mut self.lost, |(error, _)| {
+            last = Some(error.clone());
+            true
+        });
+        last
+    }
+
     /// Whether there were any; there are none now.
     pub(super) fn drain(&mut self) -> bool {
         let lost = drain(&mut self.lost, |_| true);
@@ -271,7 +281,7 @@ impl Disturbances {
 }
 
 /// Takes everything that waits; says whether any of it counts. What was missed does.
-fn drain<T: Clone>(events: &mut Receiver<T>, counts: impl Fn(&T) -> bool) -> bool {
+fn drain<T: Clone>(events: &mut Receiver<T>, mut counts: impl FnMut(&T) -> bool) -> bool {
     let mut any = false;
     loop {
         match events.try_recv() {

@@ -28,24 +28,45 @@ const SETTLED_AFTER: u32 = 10;
 /// the client thinks of them.
 const ABANDON_INTERVALS: u32 = 10;
 
-/// Holds one session after the other, for ever.
-pub(super) async fn keep(shared: Arc<Shared>) {
+/// Holds one session after the other until the endpoint is closed; returns when all parts have ended.
+pub(super) async fn keep(shared: &Arc<Shared>) {
+    let mut parts = JoinSet::new();
     loop {
-        if let Err(error) = hold(&shared).await {
-            tracing::warn!(%error, "a client for redis cannot be made");
+        tokio::select! {
+            biased;
+            // Cancel-safe: the permit is taken only when it completes.
+            () = shared.ending.notified() => break,
+            // Given up halfway only to end for good: the parts stand outside of it.
+            () = hold(shared, &mut parts) => {}
         }
-        go_down(&shared);
-        shared.counters.failed.add(shared.outbox.clear());
-        tokio::time::sleep(jittered(RETRY_MAX / 4)).await;
     }
+    parts.shutdown().await;
+    forget(shared);
 }
 
-/// Holds a session until one part of it ends, and with it the others.
-async fn hold(shared: &Arc<Shared>) -> Result<(), fred::error::Error> {
+/// Holds a session until one part of it ends, and with it the others; then rests.
+async fn hold(shared: &Arc<Shared>, parts: &mut JoinSet<()>) {
+    if let Err(error) = begin(shared, parts) {
+        tracing::warn!(%error, "a client for redis cannot be made");
+    }
+    if let Some(Err(error)) = parts.join_next().await {
+        tracing::error!(%error, "a part of the connection to redis failed");
+    }
+    parts.shutdown().await;
+    forget(shared);
+    tokio::time::sleep(jittered(RETRY_MAX / 4)).await;
+}
+
+/// A session is over, and with it what it was to publish.
+fn forget(shared: &Shared) {
+    go_down(shared);
+    shared.counters.failed.add(shared.outbox.clear());
+}
+
+fn begin(shared: &Arc<Shared>, parts: &mut JoinSet<()>) -> Result<(), fred::error::Error> {
     let subscriber = Subscriber::new(&shared.setup)?;
     let publisher = Publisher::new(&shared.setup)?;
     let (messages, disturbances) = (subscriber.messages(), subscriber.disturbances());
-    let mut parts = JoinSet::new();
     parts.spawn(subscriber.connect().ended());
     parts.spawn(publisher.connect().ended());
     parts.spawn(arrivals(Arc::clone(shared), messages));
@@ -53,10 +74,6 @@ async fn hold(shared: &Arc<Shared>) -> Result<(), fred::error::Error> {
     parts.spawn(proofs(Arc::clone(shared), publisher.clone()));
     let pumping = Arc::clone(shared);
     parts.spawn(async move { pumping.outbox.pump(&publisher, &pumping.counters).await });
-    // Dropping the set aborts the rest.
-    if let Some(Err(error)) = parts.join_next().await {
-        tracing::error!(%error, "a part of the connection to redis failed");
-    }
     Ok(())
 }
 
@@ -113,7 +130,11 @@ async fn resubscribe(
     let mut pause = RETRY_MIN;
     loop {
         go_down(shared);
-        while !subscriber.connected(CONNECT_POLL).await {}
+        while !subscriber.connected(CONNECT_POLL).await {
+            if let Some(error) = disturbances.failure() {
+                shared.health.complain(&error);
+            }
+        }
         disturbances.drain();
         // What was asked for in vain meanwhile is wanted with the rest.
         let wanted = shared.topics.down();
@@ -127,7 +148,7 @@ async fn resubscribe(
             }
             Ok(()) => {}
             Err(Failed::Confused) => return Err(Untrusted),
-            Err(Failed::Refused(error)) => tracing::debug!(%error, "subscribing failed"),
+            Err(Failed::Refused(error)) => shared.health.complain(&error),
         }
         tokio::time::sleep(jittered(pause)).await;
         pause = (pause * 2).min(RETRY_MAX);
@@ -171,7 +192,10 @@ async fn follow(
                         continue;
                     }
                     Err(Failed::Confused) => return Err(Untrusted),
-                    Err(Failed::Refused(_)) => return Ok(()),
+                    Err(Failed::Refused(error)) => {
+                        shared.health.complain(&error);
+                        return Ok(());
+                    }
                 }
             }
             work = shared.topics.work() => work,
@@ -194,7 +218,7 @@ async fn follow(
             }
             Err(Failed::Confused) => return Err(Untrusted),
             Err(Failed::Refused(error)) => {
-                tracing::debug!(%error, "subscribing failed");
+                shared.health.complain(&error);
                 return Ok(());
             }
         }
@@ -223,7 +247,9 @@ async fn proofs(shared: Arc<Shared>, publisher: Publisher) {
                 shared.doubted.notify_one();
             }
         }
-        let _ = publisher.publish(shared.proof.clone(), Bytes::from_static(b"proof")).await;
+        if let Err(error) = publisher.publish(shared.proof.clone(), Bytes::from_static(b"proof")).await {
+            shared.health.complain(&error);
+        }
         shared.health.refresh();
         alive = shared.health.last_returned().map_or(alive, |returned| returned.max(alive));
     }

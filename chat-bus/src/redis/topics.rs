@@ -17,6 +17,7 @@ pub(super) struct Topics {
 #[derive(Debug, Default)]
 struct State {
     up: bool,
+    closed: bool,
     wanted: BTreeSet<Topic>,
     /// Wanted since [`Topics::down`], and not subscribed yet.
     missed: BTreeSet<Topic>,
@@ -43,6 +44,9 @@ impl Topics {
         let (subscribed, confirmation) = oneshot::channel();
         {
             let mut state = self.lock();
+            if state.closed {
+                return Err(BusUnavailable);
+            }
             state.wanted.extend(topics);
             for topic in topics {
                 state.work.leaving.remove(topic);
@@ -67,6 +71,13 @@ impl Topics {
         }
         drop(state);
         self.wake.notify_one();
+    }
+
+    /// Refuses all from now on, those who wait too.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.work.asks.clear();
     }
 
     /// Whether what is wanted is subscribed.
