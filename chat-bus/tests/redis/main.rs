@@ -1,7 +1,12 @@
 //! The bus on real Redis servers, which the tests start and end themselves.
 
+mod authority;
+mod closing;
 mod conformance;
 mod engines;
+mod failover;
 mod fixture;
 mod recovery;
 mod servers;
+mod traffic;
+mod trust;

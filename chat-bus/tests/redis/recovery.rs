@@ -27,7 +27,7 @@ async fn returns(from: &RedisBus, to: &RedisBus, number: u64) {
 }
 
 /// Publishes to topics up to this one until each has been heard; says whether a loss was told.
-async fn all_speak(from: &RedisBus, to: &RedisBus, topics: u64) -> bool {
+pub(crate) async fn all_speak(from: &RedisBus, to: &RedisBus, topics: u64) -> bool {
     let mut told = false;
     let mut missing: BTreeSet<_> = (1..=topics).collect();
     let deadline = Instant::now() + PATIENCE;
@@ -229,17 +229,4 @@ async fn a_flood_loses_nothing_without_a_word() {
     let (arrived, ()) = tokio::join!(receive, send);
     assert_eq!((a.counts().failed, a.counts().taken), (0, FLOOD));
     assert!(arrived > 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn passwords_are_taken_from_the_url_or_the_options() {
-    let server = Server::with_password("s3cret");
-    let in_url = options(format!("redis://:s3cret@127.0.0.1:{}", server.port), "t");
-    healthy(in_url).await;
-    let mut beside = options(server.url(), "t");
-    beside.password = Some("s3cret".into());
-    healthy(beside).await;
-    let without = RedisBus::connect(options(server.url(), "t")).expect("sound options");
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(without.state(), BusState::Unproven);
 }

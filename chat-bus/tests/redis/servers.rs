@@ -11,6 +11,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use crate::authority::Authority;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs a server (the arguments after the first) in a folder (the first) until its input ends.
@@ -39,10 +41,12 @@ impl Server {
 
     /// A server that wants this password.
     pub(crate) fn with_password(password: &str) -> Self {
-        let mut server = Self { port: free_port(), extra: Vec::new(), watcher: None };
-        server.extra = vec!["--requirepass".into(), password.into()];
-        server.run();
-        server
+        Self::start_with(|_| vec!["--requirepass".into(), password.into()])
+    }
+
+    /// A server that is also reached over TLS.
+    pub(crate) fn with_tls(authority: &Authority) -> Self {
+        Self::start_with(|_| authority.arguments(free_port()))
     }
 
     /// Ports may be taken by others between being found free and being bound: then others are tried.
@@ -60,6 +64,10 @@ impl Server {
 
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn tls_url(&self) -> String {
+        format!("rediss://127.0.0.1:{}", self.tls_port())
     }
 
     /// Ends it as a crash does.
@@ -115,7 +123,12 @@ impl Server {
         Ok(line)
     }
 
-    fn says(&self, command: &str, what: &str) -> bool {
+    fn tls_port(&self) -> u16 {
+        let named = self.extra.iter().position(|argument| argument == "--tls-port");
+        named.and_then(|at| self.extra[at + 1].parse().ok()).expect("a server with TLS")
+    }
+
+    pub(crate) fn says(&self, command: &str, what: &str) -> bool {
         self.lines(command).any(|line| line == what)
     }
 
@@ -139,35 +152,50 @@ impl Drop for Server {
 /// A cluster of three masters.
 pub(crate) struct Cluster {
     pub(crate) masters: Vec<Server>,
+    /// One for each master, if any.
+    pub(crate) replicas: Vec<Server>,
 }
 
 impl Cluster {
     pub(crate) fn start() -> Self {
-        let masters: Vec<_> = (0..3)
-            .map(|_| {
-                Server::start_with(|_| {
-                    [
-                        ("--cluster-enabled", "yes".into()),
-                        ("--cluster-config-file", "nodes.conf".into()),
-                        ("--cluster-port", free_port().to_string()),
-                        ("--cluster-announce-ip", "127.0.0.1".into()),
-                        ("--cluster-node-timeout", "2000".into()),
-                    ]
-                    .map(|(name, value): (&str, String)| [name.to_owned(), value])
-                    .concat()
-                })
-            })
-            .collect();
+        Self::of((0..3).map(|_| Server::start_with(|_| clustered())).collect(), &[])
+    }
+
+    /// A cluster in which each master has a replica that takes its place.
+    pub(crate) fn with_replicas() -> Self {
+        let servers = (0..6).map(|_| Server::start_with(|_| clustered())).collect();
+        Self::of(servers, &["--cluster-replicas", "1"])
+    }
+
+    /// A cluster whose nodes speak TLS, also to each other.
+    pub(crate) fn with_tls(authority: &Authority) -> Self {
+        let arguments = || {
+            let tls = ["--tls-cluster", "yes"].map(str::to_owned);
+            [clustered(), authority.arguments(free_port()), tls.to_vec()].concat()
+        };
+        let ca = authority.file();
+        let servers = (0..3).map(|_| Server::start_with(|_| arguments())).collect();
+        Self::of(servers, &["--tls", "--cacert", ca.to_str().expect("a plain path")])
+    }
+
+    fn of(mut masters: Vec<Server>, options: &[&str]) -> Self {
+        let tls = options.contains(&"--tls");
+        let port = |server: &Server| if tls { server.tls_port() } else { server.port };
         let created = Command::new("redis-cli")
             .args(["--cluster", "create"])
-            .args(masters.iter().map(|master| format!("127.0.0.1:{}", master.port)))
+            .args(masters.iter().map(|server| format!("127.0.0.1:{}", port(server))))
+            .args(options)
             .arg("--cluster-yes")
             .output()
             .expect("redis-cli");
         assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stdout));
-        let sound = |master: &Server| master.says("CLUSTER INFO", "cluster_state:ok");
+        let sound = |server: &Server| server.says("CLUSTER INFO", "cluster_state:ok");
         assert!(wait_until(|| masters.iter().all(sound)), "the cluster does not come up");
-        Self { masters }
+        // Masters are named first.
+        let replicas = masters.split_off(3);
+        let copied = |server: &Server| server.says("INFO replication", "master_link_status:up");
+        assert!(wait_until(|| replicas.iter().all(copied)), "the replicas do not come up");
+        Self { masters, replicas }
     }
 
     /// Moves so many slots from the first master to the second.
@@ -188,6 +216,26 @@ impl Cluster {
         let [first, second, third] = [0, 1, 2].map(|master| self.masters[master].port);
         format!("redis-cluster://127.0.0.1:{first}?node=127.0.0.1:{second}&node=127.0.0.1:{third}")
     }
+
+    pub(crate) fn tls_url(&self) -> String {
+        format!("rediss-cluster://127.0.0.1:{}", self.masters[0].tls_port())
+    }
+}
+
+/// What makes a server a node of a cluster.
+fn clustered() -> Vec<String> {
+    [
+        ("--cluster-enabled", "yes".into()),
+        ("--cluster-config-file", "nodes.conf".into()),
+        ("--cluster-port", free_port().to_string()),
+        ("--cluster-announce-ip", "127.0.0.1".into()),
+        ("--cluster-node-timeout", "2000".into()),
+        // A replica takes over however long it has not heard of its master.
+        ("--cluster-replica-validity-factor", "0".into()),
+        ("--repl-diskless-sync-delay", "0".into()),
+    ]
+    .map(|(name, value): (&str, String)| [name.to_owned(), value])
+    .concat()
 }
 
 /// One server for all tests that do it no harm.
@@ -207,7 +255,7 @@ fn free_port() -> u16 {
     listener.local_addr().expect("bound").port()
 }
 
-fn wait_until(mut holds: impl FnMut() -> bool) -> bool {
+pub(crate) fn wait_until(mut holds: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         if holds() {
