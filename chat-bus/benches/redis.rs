@@ -36,9 +36,10 @@ mod source {
     pub(crate) mod envelope;
 }
 
-/// How long one figure is measured, and how often; the median counts.
-const SPAN: Duration = Duration::from_millis(1_000);
-const ROUNDS: usize = 5;
+/// How long each of the two is measured in its turn, and how many turns they have: many short ones, so
+/// that both meet the same machine, whatever else it does. The median counts.
+const SPAN: Duration = Duration::from_millis(200);
+const ROUNDS: usize = 25;
 
 const NAMESPACE: &str = "bench";
 
@@ -139,14 +140,16 @@ async fn compare(name: &str, url: &str, way: Way) {
 
     println!("{name}: messages of {} bytes", payload.len());
     for window in [1, 64, 512] {
-        let (mut through_bus, mut through_bare) = (Vec::new(), Vec::new());
+        let (mut through_bus, mut through_bare) = (Turns::default(), Turns::default());
+        let mut ratios = Vec::new();
         for _ in 0..ROUNDS {
             settle(&subscriber).await;
-            through_bus.push(bus_rate(&publisher, &subscriber, topic, window).await);
-            through_bare.push(bare.rate(&payload, window).await);
+            let bus = through_bus.take(bus_rate(&publisher, &subscriber, topic, window)).await;
+            let bare = through_bare.take(bare.rate(&payload, window)).await;
+            ratios.push(bus / bare);
         }
-        let (bus, bare) = (median(through_bus), median(through_bare));
-        println!("  window {window:>3}: bus {bus:>9.0}/s, fred {bare:>9.0}/s, ratio {:.2}", bus / bare);
+        let ratio = median(ratios);
+        println!("  window {window:>3}: bus {through_bus}; fred {through_bare}; ratio of rates {ratio:.2}");
     }
     let (mut through_bus, mut through_bare) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -185,8 +188,43 @@ async fn hear(bus: &RedisBus) {
     }
 }
 
-/// Published and delivered per second with so many on their way.
-async fn bus_rate(publisher: &RedisBus, subscriber: &RedisBus, topic: Topic, window: usize) -> f64 {
+/// What one of the two has done in its turns.
+#[derive(Default)]
+struct Turns {
+    rates: Vec<f64>,
+    messages: u64,
+    processor: Duration,
+}
+
+impl Turns {
+    /// Measures a turn; gives its rate.
+    async fn take(&mut self, turn: impl Future<Output = u64>) -> f64 {
+        let (begun, before) = (Instant::now(), processor_time());
+        let messages = turn.await;
+        let rate = messages as f64 / begun.elapsed().as_secs_f64();
+        self.processor += processor_time().saturating_sub(before);
+        self.messages += messages;
+        self.rates.push(rate);
+        rate
+    }
+}
+
+impl std::fmt::Display for Turns {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let each = self.processor.as_secs_f64() * 1e6 / self.messages as f64;
+        write!(f, "{:.0}/s, {each:.2} µs of processor each", median(self.rates.clone()))
+    }
+}
+
+/// What this process has used of the processors, in steps of 10 ms (proc(5), `utime` and `stime`).
+fn processor_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
+    Duration::from_millis(10 * fields.filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>())
+}
+
+/// Publishes, with so many on their way; gives how many were delivered.
+async fn bus_rate(publisher: &RedisBus, subscriber: &RedisBus, topic: Topic, window: usize) -> u64 {
     let begun = Instant::now();
     let (mut under_way, mut delivered) = (0, 0u64);
     while begun.elapsed() < SPAN {
@@ -199,7 +237,7 @@ async fn bus_rate(publisher: &RedisBus, subscriber: &RedisBus, topic: Topic, win
         under_way -= 1;
         delivered += 1;
     }
-    delivered as f64 / begun.elapsed().as_secs_f64()
+    delivered
 }
 
 async fn bus_latencies(publisher: &RedisBus, subscriber: &RedisBus, topic: Topic, times: &mut Vec<Duration>) {
@@ -252,7 +290,7 @@ impl Bare {
         .expect("published");
     }
 
-    async fn rate(&self, payload: &Bytes, window: usize) -> f64 {
+    async fn rate(&self, payload: &Bytes, window: usize) -> u64 {
         let mut arrivals = self.arrivals();
         let mut answers = FuturesUnordered::new();
         let begun = Instant::now();
@@ -272,7 +310,6 @@ impl Bare {
                 Some(()) = answers.next() => {}
             }
         }
-        let rate = delivered as f64 / begun.elapsed().as_secs_f64();
         while under_way > 0 {
             tokio::select! {
                 biased;
@@ -280,7 +317,7 @@ impl Bare {
                 Some(()) = answers.next() => {}
             }
         }
-        rate
+        delivered
     }
 
     async fn latencies(&self, payload: &Bytes, times: &mut Vec<Duration>) {
