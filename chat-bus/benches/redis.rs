@@ -98,7 +98,7 @@ fn encodings() {
             // Each is a message of its own, since a chunk keeps its bytes.
             let messages: Vec<_> = (0..CALLS).map(|_| message(entries)).collect();
             let begun = Instant::now();
-            let sealed: Vec<_> = messages.iter().map(|message| source::envelope::seal(message)).collect();
+            let sealed: Vec<_> = messages.iter().map(source::envelope::seal).collect();
             seal.push(begun.elapsed() / CALLS);
             let sealed: Vec<_> = sealed.into_iter().map(|bytes| bytes.expect("a known payload")).collect();
             let begun = Instant::now();
@@ -180,11 +180,9 @@ async fn settle(bus: &RedisBus) {
 }
 
 async fn hear(bus: &RedisBus) {
-    loop {
-        match bus.receive().await.expect("the bus is open") {
-            BusEvent::Message(message) => return drop(black_box(message)),
-            BusEvent::Lagged => panic!("the bus lost messages within a window"),
-        }
+    match bus.receive().await.expect("the bus is open") {
+        BusEvent::Message(message) => drop(black_box(message)),
+        BusEvent::Lagged => panic!("the bus lost messages within a window"),
     }
 }
 

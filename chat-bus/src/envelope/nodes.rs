@@ -89,7 +89,7 @@ fn put_users(out: &mut BytesMut, tag: u32, users: &[UserId]) {
 }
 
 fn users(mut bytes: Bytes) -> Result<Arc<[UserId]>, Malformed> {
-    if bytes.len() % 8 != 0 {
+    if !bytes.len().is_multiple_of(8) {
         return Err(Malformed("users"));
     }
     let count = bytes.len() / 8;

@@ -1,59 +1,53 @@
 //! Who Redis is believed to be, and who is let in by it.
 
+use std::cell::RefCell;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Once;
+use std::time::Duration;
 
 use chat_bus::{ConnectError, RedisBus, RedisBusOptions};
 use chat_core::bus::{Bus, BusState, Published};
 use tokio::time::{Instant, sleep};
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::authority::Authority;
 use crate::fixture::{Heard, PATIENCE, healthy, hear, numbered, options, settle, topic};
 use crate::servers::{Cluster, Server};
 
-/// What is logged on this thread while it lives.
-struct Log {
-    text: Arc<Mutex<Vec<u8>>>,
-    _guard: tracing::subscriber::DefaultGuard,
+thread_local! {
+    /// What was logged on this thread, which is what its test and the tasks of that have logged.
+    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-#[derive(Clone)]
-struct Written(Arc<Mutex<Vec<u8>>>);
+/// Writes to the log of the thread.
+struct Written;
 
-impl Log {
-    fn new() -> Self {
-        let text = Arc::new(Mutex::new(Vec::new()));
+/// Begins a new log on this thread.
+fn listen_to_log() {
+    // For the whole process and once: subscribers that come and go race with those who log first.
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| {
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::TRACE)
             .with_ansi(false)
-            .with_writer(Written(Arc::clone(&text)))
+            .with_writer(|| Written)
             .finish();
-        Self { text, _guard: tracing::subscriber::set_default(subscriber) }
-    }
+        tracing::subscriber::set_global_default(subscriber).expect("the only one");
+    });
+    LOGGED.with_borrow_mut(Vec::clear);
+}
 
-    fn text(&self) -> String {
-        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&text).into_owned()
-    }
+fn logged() -> String {
+    LOGGED.with_borrow(|text| String::from_utf8_lossy(text).into_owned())
 }
 
 impl std::io::Write for Written {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        LOGGED.with_borrow_mut(|text| text.extend_from_slice(bytes));
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Written {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
     }
 }
 
@@ -65,18 +59,18 @@ fn trusting(url: String, ca: &Path) -> RedisBusOptions {
 
 /// The bus connects in vain, and warns with these words and never with that secret.
 async fn refused_with(options: RedisBusOptions, words: &str, secret: &str) {
-    let log = Log::new();
+    listen_to_log();
     let bus = RedisBus::connect(options).expect("sound options");
     let deadline = Instant::now() + PATIENCE;
-    let warned = |log: &Log| log.text().lines().any(|line| line.contains("WARN") && line.contains(words));
-    while !warned(&log) {
-        assert!(Instant::now() < deadline, "not said: {words}\n{}", log.text());
-        sleep(std::time::Duration::from_millis(10)).await;
+    let warned = || logged().lines().any(|line| line.contains("WARN") && line.contains(words));
+    while !warned() {
+        assert!(Instant::now() < deadline, "not said: {words}\n{}", logged());
+        sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(bus.state(), BusState::Unproven);
     assert_eq!(bus.publish(topic(1), numbered(1)), Published::Dropped);
     bus.close().await;
-    assert!(!log.text().contains(secret), "a secret is in the log");
+    assert!(!logged().contains(secret), "a secret is in the log");
 }
 
 async fn speaks(bus: &RedisBus) {
