@@ -9,15 +9,16 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+/// A group is told of with a space on both sides; its end may be told more than once.
 const WATCH: &str = r#"
 groups=
 while read -r change group; do
-  case $change in
-    begins) groups="$groups $group " ;;
-    ended) groups="${groups%% $group *}${groups#* $group }" ;;
+  case "$change $groups" in
+    "begins "*) groups="$groups $group " ;;
+    "ended "*" $group "*) groups="${groups%% $group *}${groups#* $group }" ;;
   esac
 done
-for group in $groups; do kill -9 -- "-$group"; done
+for group in $groups; do kill -KILL "-$group"; done
 "#;
 
 /// Starts a process, in a group of its own.

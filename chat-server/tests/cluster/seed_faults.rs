@@ -96,7 +96,7 @@ async fn fault_14_a_user_who_moves_between_nodes_gets_each_message_once_and_leav
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_15_after_a_restart_of_redis_nodes_subscribe_again() {
+async fn fault_15_nodes_notice_when_redis_dies_and_subscribe_again_when_it_is_back() {
     let database = mariadb::shared().await.database().await;
     let mut redis = redis::Server::start();
     let installation = Installation::cluster(&database, Some(&redis.url()), &settings(&[RARELY]));
@@ -109,6 +109,13 @@ async fn fault_15_after_a_restart_of_redis_nodes_subscribe_again() {
         ada.ask(text(2 * round + 1, conversation, "before")).await.expect("stored");
         assert_eq!(said(&bob.entries(conversation, 1).await[0]), "before");
         redis.kill();
+        in_time("the nodes notice", async {
+            let noticed = 3 * (usize::try_from(round).expect("small") + 1);
+            while installation.log().matches("now=Degraded").count() < noticed {
+                tokio::time::sleep(LOOK).await;
+            }
+        })
+        .await;
         // What is said meanwhile arrives when Redis is back, without another word.
         ada.ask(text(2 * round + 2, conversation, "meanwhile")).await.expect("stored");
         redis.restart();
