@@ -41,6 +41,8 @@
 //!
 //! The functions of `testkit::store` (feature `testkit`) test a backend against each of these, by name.
 
+pub mod archive;
+
 mod apply;
 mod batch;
 mod error;
