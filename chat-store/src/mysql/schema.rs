@@ -9,7 +9,8 @@ use super::open::OpenError;
 use super::read::Fields;
 
 /// The statements that lead from each version to the next. Once released, one never changes.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_archives.sql")];
 
 /// The version to which the migrations lead.
 pub(super) const VERSION: u64 = MIGRATIONS.len() as u64;
@@ -102,6 +103,13 @@ pub(super) async fn epoch(conn: &mut Conn) -> Result<Epoch, Failure> {
     let row: Option<Row> = conn.exec_first("SELECT epoch FROM store", ()).await?;
     let row = row.ok_or(Failure::Damaged("a store without an epoch"))?;
     Ok(Epoch(Fields::of(row).number()?))
+}
+
+/// Whether an import was begun and not finished.
+pub(super) async fn is_importing(conn: &mut Conn) -> Result<bool, Failure> {
+    let found: Option<u64> =
+        conn.query_first("SELECT COUNT(*) FROM archive_import WHERE NOT finished").await?;
+    Ok(found.is_some_and(|found| found > 0))
 }
 
 #[cfg(test)]
