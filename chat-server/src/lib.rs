@@ -16,12 +16,15 @@
 
 mod accept;
 mod backend;
+mod exchange;
 mod migration;
 mod open_files;
 mod server;
 mod settings;
 mod telemetry;
 
+pub use chat_store::archive::Resume;
+pub use exchange::{ExchangeError, export, import};
 pub use migration::{Migration, MigrationError, migrate, migration};
 pub use server::{RunningServer, Server, StartError, Stopped, in_full};
 pub use settings::{
