@@ -63,6 +63,7 @@
 mod commit;
 mod connections;
 mod error;
+mod import;
 mod open;
 mod read;
 mod schema;
@@ -73,6 +74,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chat_core::store::archive::{Export, PageLimits, Position, Record};
 use chat_core::store::{Batch, JournalPage, JournalPosition, Once, Outcome, Store, StoreError, Stored};
 use chat_core::{
     Account, AccountName, ConversationId, Device, Entry, Epoch, GroupId, Handle, Head, History, Member,
@@ -80,6 +82,7 @@ use chat_core::{
 };
 use tokio::time::{Instant, timeout_at};
 
+pub use import::MysqlImport;
 pub use open::{OpenError, SchemaState, check, migrate};
 
 use connections::Connections;
@@ -277,5 +280,12 @@ impl Store for MysqlStore {
         let patience = self.options.deadline;
         self.writers.close(patience).await;
         self.readers.close(patience).await;
+    }
+}
+
+#[async_trait]
+impl Export for MysqlStore {
+    async fn export(&self, after: Option<&Position>, limits: &PageLimits) -> Result<Vec<Record>, StoreError> {
+        read!(self, "exporting", |conn| read::archive::export(conn, after, limits))
     }
 }
