@@ -4,4 +4,4 @@ mod bus;
 mod store;
 
 pub use bus::{InProcessBus, InProcessEndpoint};
-pub use store::MemoryStore;
+pub use store::{MemoryImport, MemoryStore};

@@ -45,6 +45,8 @@
 //!
 //! The functions of `testkit::store` (feature `testkit`) test a backend against each of these, by name.
 
+pub mod archive;
+
 mod apply;
 mod batch;
 mod error;

@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 /// _ for the dot, such as CHAT_LOG or CHAT_CONNECTIONS_MAX. Flags beat the environment, and the
 /// environment beats the file.
 ///
-/// Exit codes: 0 stopped in order, 1 could not start, 2 wrong settings.
+/// Exit codes: 0 stopped in order or done, 1 could not start or not be done, 2 wrong settings.
 #[derive(Debug, Parser)]
 #[command(name = "chat-server", version, max_term_width = 100)]
 pub(crate) struct Arguments {
@@ -49,7 +49,7 @@ pub(crate) struct Arguments {
 }
 
 /// What is to be done in place of serving.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Task {
     /// Brings the tables of the database up to this version, or makes them. Servers do the same when
     /// they start.
@@ -57,6 +57,24 @@ pub(crate) enum Task {
         /// Changes nothing and says whether there is something to do: exit code 0 for no, 3 for yes.
         #[arg(long)]
         check: bool,
+    },
+    /// Writes the whole installation to a file, from which `import` makes another store. No server may
+    /// run on the store meanwhile. How far it is goes to standard error.
+    Export {
+        /// The file, which must not exist yet, or `-` for standard output.
+        file: PathBuf,
+        /// Goes on with a file that an interrupted export has left.
+        #[arg(long)]
+        resume: bool,
+    },
+    /// Makes an installation of what `export` wrote, in a store that is empty. Clients and nodes start
+    /// over then, since the store has another epoch. How far it is goes to standard error.
+    Import {
+        /// The file, or `-` for standard input.
+        file: PathBuf,
+        /// Goes on with the store that an interrupted import of the same file has left.
+        #[arg(long)]
+        resume: bool,
     },
 }
 

@@ -16,6 +16,7 @@
 
 mod accept;
 mod backend;
+mod exchange;
 mod http;
 mod migration;
 mod open_files;
@@ -25,6 +26,8 @@ mod settings;
 mod telemetry;
 mod traffic;
 
+pub use chat_store::archive::Resume;
+pub use exchange::{ExchangeError, export, import};
 pub use migration::{Migration, MigrationError, migrate, migration};
 pub use server::{RunningServer, Server, StartError, Stopped, in_full};
 pub use settings::{

@@ -7,13 +7,13 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use chat_server::{Migration, Server, Settings, Stopped, in_full};
+use chat_server::{ExchangeError, Migration, Resume, Server, Settings, Stopped, in_full};
 use clap::Parser;
 
 use arguments::{Arguments, Task};
 use signals::Signals;
 
-/// It could not start.
+/// It could not start, or not be done.
 const CANNOT_START: u8 = 1;
 /// Its settings or arguments are wrong.
 const USAGE: u8 = 2;
@@ -24,8 +24,8 @@ const TO_MIGRATE: u8 = 3;
 const LAST_PATIENCE: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let task = arguments.task;
+    let mut arguments = Arguments::parse();
+    let task = arguments.task.take();
     let settings = match Settings::load(&arguments.sources()) {
         Ok(settings) => settings,
         Err(error) => return fail(USAGE, &error),
@@ -39,6 +39,12 @@ fn main() -> ExitCode {
         None => runtime.block_on(run(settings)),
         Some(Task::Migrate { check: false }) => runtime.block_on(migrate(&settings)),
         Some(Task::Migrate { check: true }) => runtime.block_on(check(&settings)),
+        Some(Task::Export { file, resume }) => {
+            done(runtime.block_on(chat_server::export(&settings, &file, resuming(resume))))
+        }
+        Some(Task::Import { file, resume }) => {
+            done(runtime.block_on(chat_server::import(&settings, &file, resuming(resume))))
+        }
     };
     runtime.shutdown_timeout(LAST_PATIENCE);
     code
@@ -71,6 +77,18 @@ async fn run(settings: Settings) -> ExitCode {
             tracing::warn!("stopped at once by a second signal");
             ExitCode::from(CANNOT_START)
         }
+    }
+}
+
+fn resuming(resume: bool) -> Resume {
+    if resume { Resume::Allowed } else { Resume::Refused }
+}
+
+/// The progress has said the rest.
+fn done(exchanged: Result<(), ExchangeError>) -> ExitCode {
+    match exchanged {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(CANNOT_START, &in_full(&error)),
     }
 }
 

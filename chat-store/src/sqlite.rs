@@ -13,6 +13,7 @@
 
 mod commit;
 mod error;
+mod import;
 mod lock;
 mod open;
 mod queue;
@@ -27,6 +28,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
 use async_trait::async_trait;
+use chat_core::store::archive::{Export, PageLimits, Position, Record};
 use chat_core::store::{Batch, JournalPage, JournalPosition, Once, Outcome, Store, StoreError, Stored};
 use chat_core::{
     Account, AccountName, ConversationId, Device, Entry, Epoch, GroupId, Handle, Head, History, Member,
@@ -34,6 +36,7 @@ use chat_core::{
 };
 use tokio::sync::oneshot;
 
+pub use import::SqliteImport;
 pub use open::OpenError;
 
 use error::closed;
@@ -85,6 +88,11 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
+    /// Whether there is a store in a folder, whatever its state. Changes nothing.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(open::NAME).exists()
+    }
+
     /// Opens the store in a folder, and creates both where they do not exist.
     ///
     /// This blocks on the file system, and after a crash on the recovery of the write-ahead log.
@@ -122,6 +130,19 @@ fn join(threads: Vec<JoinHandle<()>>) {
         if thread.join().is_err() {
             tracing::error!("a thread of the store panicked");
         }
+    }
+}
+
+/// Waits for the end of threads that were told to end.
+async fn ended(threads: Vec<JoinHandle<()>>) {
+    let (ended, end) = oneshot::channel();
+    // A thread of its own waits for the others, since joining blocks.
+    let joining = thread("chat-store-close", move || {
+        join(threads);
+        let _ = ended.send(());
+    });
+    if joining.is_ok() {
+        let _ = end.await;
     }
 }
 
@@ -235,14 +256,15 @@ impl Store for SqliteStore {
         self.queries.close();
         let mut threads = self.threads.lock().await;
         let last = std::mem::take(&mut *threads);
-        let (ended, end) = oneshot::channel();
-        // A thread of its own waits for the others, since joining blocks.
-        let joining = thread("chat-store-close", move || {
-            join(last);
-            let _ = ended.send(());
-        });
-        if joining.is_ok() {
-            let _ = end.await;
-        }
+        ended(last).await;
+    }
+}
+
+#[async_trait]
+impl Export for SqliteStore {
+    async fn export(&self, after: Option<&Position>, limits: &PageLimits) -> Result<Vec<Record>, StoreError> {
+        let (after, limits) = (after.copied(), *limits);
+        let query = move |db: &_| read::archive::export(db, after.as_ref(), &limits);
+        read(&self.queries, "exporting", query).await
     }
 }

@@ -67,9 +67,9 @@ async fn file_of_a_newer_version_is_refused_and_left_alone() {
     file.pragma_update(None, "user_version", 1_000).expect("it writes");
     drop(file);
     let error = refused(folder.path());
-    assert!(matches!(error, OpenError::Newer { found: 1_000, expected: 1, .. }), "{error:?}");
+    assert!(matches!(error, OpenError::Newer { found: 1_000, expected: 2, .. }), "{error:?}");
     let message = error.to_string();
-    assert!(message.contains("found schema 1000, expected at most 1"), "{message}");
+    assert!(message.contains("found schema 1000, expected at most 2"), "{message}");
 }
 
 #[test]

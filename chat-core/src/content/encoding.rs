@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::fields::{self, Malformed, Value, put_bytes, put_uint, take_field, take_varint};
+use super::fields::{self, Fields, Malformed, put_bytes, put_uint, take_varint};
 use super::{Body, ContactEvent, Content, DeviceEvent, GroupEvent};
 use crate::{
     DeviceId, DisplayName, GroupId, GroupProfile, Handle, HistoryPolicy, JoinPolicy, Kind, Relation,
@@ -226,40 +226,6 @@ impl Content {
             },
             _ => Self::Unknown(of, bytes.clone()),
         })
-    }
-}
-
-/// The fields of one message; a later one of the same tag wins, as protobuf has it.
-struct Fields(Vec<(u32, Value)>);
-
-impl Fields {
-    fn parse(mut bytes: Bytes) -> Result<Self, Malformed> {
-        let mut fields = Vec::new();
-        while let Some(field) = take_field(&mut bytes)? {
-            fields.push(field);
-        }
-        Ok(Self(fields))
-    }
-
-    fn take(&mut self, tag: u32) -> Option<Value> {
-        let at = self.0.iter().rposition(|(found, _)| *found == tag)?;
-        Some(self.0.swap_remove(at).1)
-    }
-
-    fn uint(&mut self, tag: u32) -> Result<u64, Malformed> {
-        self.take(tag).map_or(Ok(0), Value::uint)
-    }
-
-    fn bytes(&mut self, tag: u32) -> Result<Bytes, Malformed> {
-        self.take(tag).map_or(Ok(Bytes::new()), Value::bytes)
-    }
-
-    fn text(&mut self, tag: u32) -> Result<String, Malformed> {
-        self.take(tag).map_or(Ok(String::new()), Value::text)
-    }
-
-    fn user(&mut self, tag: u32) -> Result<UserId, Malformed> {
-        UserId::new(self.uint(tag)?).map_err(|_| Malformed("user id"))
     }
 }
 

@@ -5,6 +5,8 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::UserId;
+
 const VARINT: u64 = 0;
 const DELIMITED: u64 = 2;
 
@@ -25,6 +27,14 @@ pub fn put_varint(out: &mut BytesMut, mut value: u64) {
 /// Appends a number, unless it is 0.
 pub fn put_uint(out: &mut BytesMut, tag: u32, value: u64) {
     if value != 0 {
+        put_varint(out, u64::from(tag) << 3 | VARINT);
+        put_varint(out, value);
+    }
+}
+
+/// Appends a number, if there is one, even when it is 0.
+pub fn put_optional(out: &mut BytesMut, tag: u32, value: Option<u64>) {
+    if let Some(value) = value {
         put_varint(out, u64::from(tag) << 3 | VARINT);
         put_varint(out, value);
     }
@@ -130,6 +140,40 @@ pub fn take_field(input: &mut Bytes) -> Result<Option<(u32, Value)>, Malformed> 
         }
     }
     Ok(None)
+}
+
+/// The fields of one message; a later one of the same tag wins, as protobuf has it.
+pub(crate) struct Fields(Vec<(u32, Value)>);
+
+impl Fields {
+    pub(crate) fn parse(mut bytes: Bytes) -> Result<Self, Malformed> {
+        let mut fields = Vec::new();
+        while let Some(field) = take_field(&mut bytes)? {
+            fields.push(field);
+        }
+        Ok(Self(fields))
+    }
+
+    pub(crate) fn take(&mut self, tag: u32) -> Option<Value> {
+        let at = self.0.iter().rposition(|(found, _)| *found == tag)?;
+        Some(self.0.swap_remove(at).1)
+    }
+
+    pub(crate) fn uint(&mut self, tag: u32) -> Result<u64, Malformed> {
+        self.take(tag).map_or(Ok(0), Value::uint)
+    }
+
+    pub(crate) fn bytes(&mut self, tag: u32) -> Result<Bytes, Malformed> {
+        self.take(tag).map_or(Ok(Bytes::new()), Value::bytes)
+    }
+
+    pub(crate) fn text(&mut self, tag: u32) -> Result<String, Malformed> {
+        self.take(tag).map_or(Ok(String::new()), Value::text)
+    }
+
+    pub(crate) fn user(&mut self, tag: u32) -> Result<UserId, Malformed> {
+        UserId::new(self.uint(tag)?).map_err(|_| Malformed("user id"))
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The store that the contract is read against: plain maps under one lock, in key order throughout.
 
+mod archive;
 mod commit;
 mod state;
 
@@ -13,6 +14,8 @@ use crate::{
     Range, Seq, Standing, TokenHash, UserId,
 };
 use state::State;
+
+pub use archive::MemoryImport;
 
 /// A [`Store`] in memory: deterministic, complete, and durable for as long as it exists.
 ///

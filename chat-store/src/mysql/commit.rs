@@ -18,12 +18,12 @@
 //! Heads that do not exist yet cost three more: they are made in a transaction of their own, so that
 //! the locking read is always the first of the transaction that writes.
 
-mod heads;
+pub(super) mod heads;
 mod journal;
-mod log;
-mod members;
+pub(super) mod log;
+pub(super) mod members;
 mod records;
-mod registry;
+pub(super) mod registry;
 
 use std::collections::BTreeMap;
 

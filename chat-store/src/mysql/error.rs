@@ -2,6 +2,7 @@
 
 use chat_core::MalformedId;
 use chat_core::content::fields::Malformed;
+use chat_core::store::archive::ImportRefused;
 use chat_core::store::{StoreError, StoreErrorKind};
 use thiserror::Error;
 
@@ -18,6 +19,8 @@ pub(super) enum Failure {
     Closed,
     #[error("the range was trimmed")]
     Trimmed,
+    #[error(transparent)]
+    Refused(#[from] ImportRefused),
 }
 
 /// What can be done about a failure.
@@ -65,7 +68,7 @@ impl Failure {
             Self::Database(mysql_async::Error::Io(_) | mysql_async::Error::Driver(_)) => Remedy::Reconnect,
             Self::Database(_) => Remedy::Report(StoreErrorKind::Invalid),
             Self::Late | Self::Closed => Remedy::Report(StoreErrorKind::Unavailable),
-            Self::Damaged(_) => Remedy::Report(StoreErrorKind::Invalid),
+            Self::Damaged(_) | Self::Refused(_) => Remedy::Report(StoreErrorKind::Invalid),
             Self::Trimmed => Remedy::Report(StoreErrorKind::Trimmed),
         }
     }
@@ -75,7 +78,7 @@ impl Failure {
         match self {
             Self::Database(mysql_async::Error::Server(error)) => !ENDING.contains(&error.code),
             Self::Database(_) | Self::Late => false,
-            Self::Damaged(_) | Self::Closed | Self::Trimmed => true,
+            Self::Damaged(_) | Self::Closed | Self::Trimmed | Self::Refused(_) => true,
         }
     }
 
@@ -90,6 +93,9 @@ impl Failure {
 
     /// The error of work that wrote nothing.
     pub(super) fn during(self, attempted: &'static str) -> StoreError {
+        if let Self::Refused(refused) = self {
+            return refused.during(attempted);
+        }
         let kind = match self.remedy() {
             Remedy::Retry | Remedy::Reconnect => StoreErrorKind::Unavailable,
             Remedy::Report(StoreErrorKind::Trimmed) => {

@@ -43,6 +43,12 @@ pub enum OpenError {
     /// Another node has been migrating the tables all the while.
     #[error("another node is still migrating the database")]
     Migrating,
+    /// An import into the database was begun and not finished.
+    #[error(
+        "the database holds an unfinished import: go on with it (chat-server import --resume), or drop the \
+         database to give it up"
+    )]
+    Importing,
     /// The database cannot be reached or refused to work.
     #[error("cannot use the database")]
     Database(#[source] Box<dyn StdError + Send + Sync>),
@@ -111,13 +117,26 @@ impl Opened {
         let opts = opts(url, options)?;
         let (mut conn, abilities) = connect(&opts, options.deadline).await?;
         schema::migrate(&mut conn, options.epoch).await?;
+        let importing = schema::is_importing(&mut conn).await?;
         leave(conn).await;
+        if importing {
+            return Err(OpenError::Importing);
+        }
         let connections = |purpose, limit| Connections::new(&opts, &abilities, purpose, limit);
         Ok(Self {
             readers: connections(Purpose::Reading, options.readers),
             writers: connections(Purpose::Writing, options.writers),
         })
     }
+}
+
+/// A database into which something is imported.
+pub(super) async fn to_import(url: &str, options: &MysqlOptions) -> Result<Connections, OpenError> {
+    let opts = opts(url, options)?;
+    let (mut conn, abilities) = connect(&opts, options.deadline).await?;
+    schema::migrate(&mut conn, options.epoch).await?;
+    leave(conn).await;
+    Ok(Connections::new(&opts, &abilities, Purpose::Writing, 1))
 }
 
 fn opts(url: &str, options: &MysqlOptions) -> Result<Opts, OpenError> {

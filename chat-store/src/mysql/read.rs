@@ -4,6 +4,7 @@
 //! them is named where it matters; heads only move forward, which makes most orders safe.
 
 pub(super) mod accounts;
+pub(super) mod archive;
 pub(super) mod heads;
 pub(super) mod journal;
 pub(super) mod log;

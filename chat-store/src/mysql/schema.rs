@@ -12,7 +12,8 @@ use super::open::OpenError;
 use super::read::Fields;
 
 /// The statements that lead from each version to the next. Once released, one never changes.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_archives.sql")];
 
 /// The version to which the migrations lead.
 pub(super) const VERSION: u64 = MIGRATIONS.len() as u64;
@@ -123,6 +124,13 @@ pub(super) async fn epoch(conn: &mut Conn) -> Result<Epoch, Failure> {
 /// whether there is a row to change.
 pub(super) async fn probe(conn: &mut Conn) -> Result<(), Failure> {
     Ok(conn.exec_drop("UPDATE store SET epoch = epoch WHERE 1 = 0", ()).await?)
+}
+
+/// Whether an import was begun and not finished.
+pub(super) async fn is_importing(conn: &mut Conn) -> Result<bool, Failure> {
+    let found: Option<u64> =
+        conn.query_first("SELECT COUNT(*) FROM archive_import WHERE NOT finished").await?;
+    Ok(found.is_some_and(|found| found > 0))
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@
 
 pub(super) mod heads;
 mod log;
-mod members;
-mod registry;
+pub(super) mod members;
+pub(super) mod registry;
 
 use chat_core::store::{
     Append, Batch, Digest, Item, Once, Outcome, Placed, Precondition, RedactTarget, Write,

@@ -2,6 +2,7 @@
 
 use chat_core::MalformedId;
 use chat_core::content::fields::Malformed;
+use chat_core::store::archive::ImportRefused;
 use chat_core::store::{StoreError, StoreErrorKind};
 use rusqlite::ErrorCode;
 use thiserror::Error;
@@ -15,6 +16,8 @@ pub(super) enum Failure {
     Damaged(&'static str),
     #[error("the range was trimmed")]
     Trimmed,
+    #[error(transparent)]
+    Refused(#[from] ImportRefused),
 }
 
 impl From<MalformedId> for Failure {
@@ -34,6 +37,7 @@ impl Failure {
     pub(super) fn during(self, attempted: &'static str) -> StoreError {
         let kind = match &self {
             Self::Trimmed => return StoreError::new(StoreErrorKind::Trimmed, attempted),
+            Self::Refused(refused) => return refused.during(attempted),
             Self::Damaged(_) => StoreErrorKind::Invalid,
             Self::Sqlite(error) => kind(error),
         };

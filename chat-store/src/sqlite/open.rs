@@ -59,6 +59,15 @@ pub enum OpenError {
         /// The latest version that is known here.
         expected: i64,
     },
+    /// An import into the file was begun and not finished.
+    #[error(
+        "{} holds an unfinished import: go on with it (chat-server import --resume), or delete the file to \
+         give it up", file.display()
+    )]
+    Importing {
+        /// The file.
+        file: PathBuf,
+    },
     /// The database refused to work.
     #[error("cannot open {}", file.display())]
     Database {
@@ -81,14 +90,23 @@ pub(super) struct Opened {
     pub(super) readers: Vec<Connection>,
 }
 
-impl Opened {
-    const NAME: &str = "chat.db";
+/// The name of the file in its folder.
+pub(super) const NAME: &str = "chat.db";
 
-    pub(super) fn folder(folder: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
+/// A file that is known to be ours and up to date, and the connection that writes to it.
+#[derive(Debug)]
+pub(super) struct Ours {
+    pub(super) lock: FolderLock,
+    pub(super) writer: Connection,
+    file: PathBuf,
+}
+
+impl Ours {
+    pub(super) fn in_folder(folder: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
         std::fs::create_dir_all(folder)
             .map_err(|source| OpenError::Folder { folder: folder.to_owned(), source })?;
         let lock = FolderLock::acquire(folder)?;
-        let file = folder.join(Self::NAME);
+        let file = folder.join(NAME);
         let failed =
             |source: rusqlite::Error| OpenError::Database { file: file.clone(), source: Box::new(source) };
         let mut writer = Connection::open(&file).map_err(failed)?;
@@ -97,6 +115,18 @@ impl Opened {
         schema::migrate(&mut writer, version, options.epoch).map_err(failed)?;
         if version == 0 {
             sync_names(folder).map_err(|source| OpenError::Folder { folder: folder.to_owned(), source })?;
+        }
+        Ok(Self { lock, writer, file })
+    }
+}
+
+impl Opened {
+    pub(super) fn folder(folder: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
+        let Ours { lock, writer, file } = Ours::in_folder(folder, options)?;
+        let failed =
+            |source: rusqlite::Error| OpenError::Database { file: file.clone(), source: Box::new(source) };
+        if schema::is_importing(&writer).map_err(failed)? {
+            return Err(OpenError::Importing { file });
         }
         let epoch = schema::epoch(&writer).map_err(failed)?;
         let readers = (0..options.readers.max(1))

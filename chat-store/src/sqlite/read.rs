@@ -1,6 +1,7 @@
 //! Queries: each a function of a connection, for the threads that read and for the one that writes.
 
 pub(super) mod accounts;
+pub(super) mod archive;
 pub(super) mod heads;
 pub(super) mod journal;
 pub(super) mod log;

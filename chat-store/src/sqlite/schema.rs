@@ -7,7 +7,8 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i64 = 0x4348_4154;
 
 /// The statements that lead from each version to the next. Once released, one never changes.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_archives.sql")];
 
 /// The version to which the migrations lead.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -57,4 +58,10 @@ pub(super) fn migrate(connection: &mut Connection, from: i64, epoch: Option<Epoc
 pub(super) fn epoch(connection: &Connection) -> rusqlite::Result<Epoch> {
     connection
         .query_row("SELECT epoch FROM store", [], |row| Ok(Epoch(row.get::<_, i64>(0)?.cast_unsigned())))
+}
+
+/// Whether an import was begun and not finished.
+pub(super) fn is_importing(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .query_row("SELECT EXISTS (SELECT 1 FROM archive_import WHERE NOT finished)", [], |row| row.get(0))
 }

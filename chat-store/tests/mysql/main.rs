@@ -10,6 +10,7 @@ mod fixture;
 mod freeze;
 mod galera;
 mod link;
+mod records;
 mod schema;
 mod server;
 mod spread;

@@ -90,7 +90,7 @@ impl State {
         taken.then_some(Outcome::Taken)
     }
 
-    fn conversation(&mut self, id: ConversationId) -> &mut Conversation {
+    pub(super) fn conversation(&mut self, id: ConversationId) -> &mut Conversation {
         self.conversations.entry(id).or_insert_with(|| Conversation::new(id))
     }
 
@@ -143,14 +143,14 @@ impl State {
         }
     }
 
-    fn put_account(&mut self, account: &Account) {
+    pub(super) fn put_account(&mut self, account: &Account) {
         if let Some(former) = self.accounts.insert(account.user, account.clone()) {
             self.names.remove(&former.name);
         }
         self.names.insert(account.name.clone(), account.user);
     }
 
-    fn put_device(&mut self, device: &Device) {
+    pub(super) fn put_device(&mut self, device: &Device) {
         self.delete_device(device.id);
         self.owned.entry(device.user).or_default().insert(device.id);
         self.tokens.insert(device.token_hash, device.id);
@@ -164,7 +164,7 @@ impl State {
         }
     }
 
-    fn put_group(&mut self, group: &Group) {
+    pub(super) fn put_group(&mut self, group: &Group) {
         let head = &mut self.conversation(ConversationId::Group(group.id)).head;
         let former = head.group.replace(group.clone());
         let handle = |group: Group| -> Option<Handle> { group.profile.handle };

@@ -12,7 +12,7 @@ use crate::{
     Member, Range, Seq, Standing, Timestamp, TokenHash, UserId,
 };
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct State {
     pub(super) conversations: BTreeMap<ConversationId, Conversation>,
     pub(super) once: BTreeMap<Once, Record>,
@@ -35,7 +35,7 @@ pub(super) struct Record {
     pub(super) digest: Digest,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Conversation {
     pub(super) head: Head,
     pub(super) log: BTreeMap<Seq, Entry>,

@@ -65,10 +65,14 @@ impl Heads {
     }
 }
 
-const INSERT: &str = "INSERT INTO head (conversation, seq, ordinal, time, first_seq, rules_seq)";
+pub(in crate::mysql) const INSERT: &str =
+    "INSERT INTO head (conversation, seq, ordinal, time, first_seq, rules_seq)";
 
 /// Makes empty heads, in the order of their keys.
-async fn make(conn: &mut Conn, missing: &BTreeSet<ConversationId>) -> Result<(), Failure> {
+pub(in crate::mysql) async fn make(
+    conn: &mut Conn,
+    missing: &BTreeSet<ConversationId>,
+) -> Result<(), Failure> {
     let mut rows = Rows::of_columns(6);
     for id in missing {
         push(&mut rows, &Head::empty(*id));
@@ -78,7 +82,7 @@ async fn make(conn: &mut Conn, missing: &BTreeSet<ConversationId>) -> Result<(),
     rows.write(conn, INSERT, unless_there, &Filling::Last).await
 }
 
-fn push(rows: &mut Rows, head: &Head) {
+pub(in crate::mysql) fn push(rows: &mut Rows, head: &Head) {
     rows.push([
         key(head.conversation),
         head.seq.into(),

@@ -28,6 +28,12 @@ struct Counted {
     ordinal: u64,
 }
 
+/// The columns of an entry, and of the reference that one makes that is not countable.
+pub(in crate::mysql) const INSERT: &str =
+    "INSERT INTO log (conversation, seq, time, sender, kind, countable, ordinal, target,
+                      client_id, digest, content)";
+pub(in crate::mysql) const INSERT_REFERRING: &str = "INSERT INTO referring (conversation, target, seq)";
+
 impl Default for Log {
     fn default() -> Self {
         Self { rows: Rows::of_columns(11), referring: Rows::of_columns(3), unwritten: BTreeMap::new() }
@@ -65,11 +71,8 @@ impl Log {
     /// Writes what is not written yet.
     pub(super) async fn write_out(&mut self, conn: &mut Conn) -> Result<(), Failure> {
         let Self { rows, referring, .. } = std::mem::take(self);
-        let insert = "INSERT INTO log (conversation, seq, time, sender, kind, countable, ordinal, target,
-                                       client_id, digest, content)";
-        rows.write(conn, insert, "", &Filling::None).await?;
-        let insert = "INSERT INTO referring (conversation, target, seq)";
-        referring.write(conn, insert, "", &Filling::None).await
+        rows.write(conn, INSERT, "", &Filling::None).await?;
+        referring.write(conn, INSERT_REFERRING, "", &Filling::None).await
     }
 
     /// The number of countable entries up to a seq, which is taken for the nearest that is known: the

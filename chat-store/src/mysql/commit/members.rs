@@ -140,7 +140,7 @@ impl Members {
     }
 }
 
-const INSERT: &str = "INSERT INTO member (conversation, user, standing, relation, blocked, muted_until,
+pub(in crate::mysql) const INSERT: &str = "INSERT INTO member (conversation, user, standing, relation, blocked, muted_until,
                           joined_seq, visible_from, left_seq, read_seq, read_ordinal, read_own, delivered, own)";
 
 /// A blank row, in which the total is a parameter, and what differs between blank rows.
@@ -154,7 +154,7 @@ fn counting(blank: &Member) -> String {
     )
 }
 
-fn push(rows: &mut Rows, member: &Member) {
+pub(in crate::mysql) fn push(rows: &mut Rows, member: &Member) {
     rows.push([
         read::key(member.conversation),
         member.user.number().into(),

@@ -244,7 +244,7 @@ impl Named {
     }
 }
 
-fn slot(attached: Option<&Attachment>) -> [Value; 3] {
+pub(in crate::mysql) fn slot(attached: Option<&Attachment>) -> [Value; 3] {
     [
         attached.map(|slot| slot.node.as_str()).into(),
         attached.map(|slot| slot.boot.0).into(),

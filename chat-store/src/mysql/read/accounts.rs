@@ -12,8 +12,9 @@ use super::super::error::Failure;
 use super::super::statement::select_in;
 use super::Fields;
 
-const ACCOUNT: &str = "SELECT user, name, display_name, password_hash, created, deleted FROM account";
-const DEVICE: &str =
+pub(super) const ACCOUNT: &str =
+    "SELECT user, name, display_name, password_hash, created, deleted FROM account";
+pub(super) const DEVICE: &str =
     "SELECT id, user, label, token_hash, created, last_seen, node, boot, session FROM device";
 
 /// The accounts of these users, in their order.
@@ -34,7 +35,7 @@ pub(in crate::mysql) async fn named(conn: &mut Conn, name: &AccountName) -> Resu
     row.map(account).transpose()
 }
 
-fn account(row: Row) -> Result<Account, Failure> {
+pub(super) fn account(row: Row) -> Result<Account, Failure> {
     let mut row = Fields::of(row);
     Ok(Account {
         user: UserId::new(row.number()?)?,
@@ -72,7 +73,7 @@ pub(in crate::mysql) async fn locked_devices(
     rows.into_iter().map(device).collect()
 }
 
-fn device(row: Row) -> Result<Device, Failure> {
+pub(super) fn device(row: Row) -> Result<Device, Failure> {
     let mut row = Fields::of(row);
     Ok(Device {
         id: DeviceId::new(row.number()?)?,

@@ -89,7 +89,7 @@ pub(super) async fn with_settings(conn: &mut Conn, mut heads: Vec<Head>) -> Resu
     Ok(heads)
 }
 
-fn group(row: Row) -> Result<Group, Failure> {
+pub(super) fn group(row: Row) -> Result<Group, Failure> {
     let mut row = Fields::of(row);
     Ok(Group {
         id: GroupId::new(row.number()?)?,

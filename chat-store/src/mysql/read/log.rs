@@ -15,11 +15,16 @@ use super::super::statement::{select, select_in};
 use super::{Fields, heads, key};
 
 /// The columns of an entry in the order in which [`entry`] reads them.
-const ENTRY: &str = "SELECT log.seq, log.time, log.sender, log.client_id, log.countable, log.ordinal,
+pub(super) const ENTRY: &str =
+    "SELECT log.seq, log.time, log.sender, log.client_id, log.countable, log.ordinal,
                             log.target, log.kind, log.content FROM";
 
 fn entry(row: Row) -> Result<Entry, Failure> {
-    let mut row = Fields::of(row);
+    columns(&mut Fields::of(row))
+}
+
+/// The entry that the next columns of a row hold.
+pub(super) fn columns(row: &mut Fields) -> Result<Entry, Failure> {
     Ok(Entry {
         seq: row.number()?,
         time: Timestamp(row.number()?),
@@ -250,7 +255,7 @@ fn client_ids(keys: &BTreeSet<Once>) -> Vec<mysql_async::Value> {
     ids.into_iter().map(|id| id.to_vec().into()).collect()
 }
 
-fn once(row: &mut Fields) -> Result<Once, Failure> {
+pub(super) fn once(row: &mut Fields) -> Result<Once, Failure> {
     Ok(Once {
         client_id: ClientId::from_slice(&row.bytes()?)?,
         sender: UserId::new(row.number()?)?,

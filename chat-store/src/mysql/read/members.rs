@@ -23,7 +23,9 @@ macro_rules! columns {
     };
 }
 
-fn member(row: &mut Fields) -> Result<Member, Failure> {
+pub(super) use columns;
+
+pub(super) fn member(row: &mut Fields) -> Result<Member, Failure> {
     Ok(Member {
         conversation: row.conversation()?,
         user: UserId::new(row.number()?)?,

@@ -108,7 +108,8 @@ fn load<'known>(
     }
 }
 
-fn insert(db: &Connection, id: ConversationId) -> Result<i64, Failure> {
+/// Makes the row of an empty head, and says its number.
+pub(in crate::sqlite) fn insert(db: &Connection, id: ConversationId) -> Result<i64, Failure> {
     db.prepare_cached(
         "INSERT INTO conversation (key, seq, ordinal, time, first_seq, rules_seq)
          VALUES (?1, 0, 0, 0, 1, 0)",

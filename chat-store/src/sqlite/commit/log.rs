@@ -58,18 +58,21 @@ pub(super) fn redact(db: &Connection, row: i64, target: RedactTarget) -> Result<
 
 /// Deletes what lies below the head's `first_seq`, and keeps the records of commands.
 ///
-/// The last entry of the log stays, without its content, until another one follows it: the journal
-/// shows by it that the conversation moved, and its id is not used again.
+/// The last entry of the log stays, without its content and its record, until another one follows it:
+/// the journal shows by it that the conversation moved, and its id is not used again.
 pub(super) fn trim(db: &Connection, row: i64, head: &Head) -> Result<(), Failure> {
-    let below = bound(head.first_seq.min(head.seq));
+    let below = bound(head.first_seq);
     db.prepare_cached(
         "INSERT INTO trimmed_command (client_id, sender, conversation, seq, time, digest)
          SELECT client_id, sender, conversation, seq, time, digest FROM log
          WHERE conversation = ?1 AND seq < ?2 AND client_id IS NOT NULL",
     )?
     .execute([row, below])?;
-    db.prepare_cached("DELETE FROM log WHERE conversation = ?1 AND seq < ?2")?.execute([row, below])?;
-    db.prepare_cached("UPDATE log SET content = NULL WHERE conversation = ?1 AND seq < ?2")?
-        .execute([row, bound(head.first_seq)])?;
+    db.prepare_cached("DELETE FROM log WHERE conversation = ?1 AND seq < ?2")?
+        .execute([row, below.min(bound(head.seq))])?;
+    db.prepare_cached(
+        "UPDATE log SET content = NULL, client_id = NULL, digest = NULL WHERE conversation = ?1 AND seq < ?2",
+    )?
+    .execute([row, below])?;
     Ok(())
 }

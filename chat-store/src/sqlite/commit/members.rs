@@ -194,7 +194,8 @@ fn put_positions(db: &Connection, row: i64, member: &Member) -> Result<(), Failu
     Ok(())
 }
 
-fn put(db: &Connection, row: i64, member: &Member) -> Result<(), Failure> {
+/// Writes a row.
+pub(in crate::sqlite) fn put(db: &Connection, row: i64, member: &Member) -> Result<(), Failure> {
     db.prepare_cached(
         "INSERT INTO member (conversation, user, key, standing, relation, blocked, muted_until, joined_seq,
                              visible_from, left_seq, read_seq, read_ordinal, read_own, delivered, own)

@@ -32,7 +32,7 @@ pub(super) fn exists(db: &Connection, user: UserId) -> Result<bool, Failure> {
     Ok(statement.exists([user.number().cast_signed()])?)
 }
 
-pub(super) fn put_account(db: &Connection, account: &Account) -> Result<(), Failure> {
+pub(in crate::sqlite) fn put_account(db: &Connection, account: &Account) -> Result<(), Failure> {
     db.prepare_cached(
         "INSERT INTO account (user, name, display_name, password_hash, created, deleted)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -52,7 +52,7 @@ pub(super) fn put_account(db: &Connection, account: &Account) -> Result<(), Fail
     Ok(())
 }
 
-pub(super) fn put_device(db: &Connection, device: &Device) -> Result<(), Failure> {
+pub(in crate::sqlite) fn put_device(db: &Connection, device: &Device) -> Result<(), Failure> {
     let slot = device.attached.as_ref();
     db.prepare_cached(
         "INSERT INTO device (id, user, label, token_hash, created, last_seen, node, boot, session)
@@ -98,7 +98,7 @@ pub(super) fn attach(
     Ok(())
 }
 
-pub(super) fn put_group(db: &Connection, group: &Group) -> Result<(), Failure> {
+pub(in crate::sqlite) fn put_group(db: &Connection, group: &Group) -> Result<(), Failure> {
     let profile = &group.profile;
     db.prepare_cached(
         "INSERT INTO chat_group (id, name, description, handle, join_policy, history, members, dissolved)

@@ -31,7 +31,7 @@ pub(in crate::sqlite) fn named(db: &Connection, name: &AccountName) -> Result<Op
     one(statement, [name.as_str()], account)
 }
 
-fn account(row: &Row<'_>) -> Result<Account, Failure> {
+pub(super) fn account(row: &Row<'_>) -> Result<Account, Failure> {
     Ok(Account {
         user: UserId::new(unsigned(row, 0)?)?,
         name: AccountName::from_stored(row.get::<_, String>(1)?),
@@ -66,7 +66,7 @@ pub(in crate::sqlite) fn slot(db: &Connection, id: DeviceId) -> Result<Option<Op
     one(statement, [id.number().cast_signed()], |row| attachment(row, 0))
 }
 
-fn device(row: &Row<'_>) -> Result<Device, Failure> {
+pub(super) fn device(row: &Row<'_>) -> Result<Device, Failure> {
     Ok(Device {
         id: DeviceId::new(unsigned(row, 0)?)?,
         user: UserId::new(unsigned(row, 1)?)?,

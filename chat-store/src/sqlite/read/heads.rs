@@ -48,22 +48,25 @@ pub(super) fn with_settings(db: &Connection, head: Head) -> Result<Head, Failure
 
 fn group(db: &Connection, id: GroupId) -> Result<Option<Group>, Failure> {
     let statement = db.prepare_cached(
-        "SELECT name, description, handle, join_policy, history, members, dissolved
+        "SELECT id, name, description, handle, join_policy, history, members, dissolved
          FROM chat_group WHERE id = ?1",
     )?;
-    one(statement, [id.number().cast_signed()], |row| {
-        Ok(Group {
-            id,
-            profile: GroupProfile {
-                name: DisplayName::from_stored(row.get::<_, String>(0)?),
-                description: row.get(1)?,
-                handle: row.get::<_, Option<String>>(2)?.map(Handle::from_stored),
-                join: JoinPolicy::from_number(unsigned(row, 3)?)?,
-                history: HistoryPolicy::from_number(unsigned(row, 4)?)?,
-            },
-            members: row.get(5)?,
-            dissolved: row.get(6)?,
-        })
+    one(statement, [id.number().cast_signed()], settings)
+}
+
+/// The settings that a row holds.
+pub(super) fn settings(row: &Row<'_>) -> Result<Group, Failure> {
+    Ok(Group {
+        id: GroupId::new(unsigned(row, 0)?)?,
+        profile: GroupProfile {
+            name: DisplayName::from_stored(row.get::<_, String>(1)?),
+            description: row.get(2)?,
+            handle: row.get::<_, Option<String>>(3)?.map(Handle::from_stored),
+            join: JoinPolicy::from_number(unsigned(row, 4)?)?,
+            history: HistoryPolicy::from_number(unsigned(row, 5)?)?,
+        },
+        members: row.get(6)?,
+        dissolved: row.get(7)?,
     })
 }
 

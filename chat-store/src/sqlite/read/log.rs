@@ -21,7 +21,7 @@ macro_rules! entries {
     };
 }
 
-fn entry(row: &Row<'_>) -> Result<Entry, Failure> {
+pub(super) fn entry(row: &Row<'_>) -> Result<Entry, Failure> {
     let client_id = bytes(row, 3)?.map(ClientId::from_slice).transpose()?;
     Ok(Entry {
         seq: unsigned(row, 0)?,

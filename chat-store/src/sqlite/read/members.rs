@@ -19,7 +19,9 @@ macro_rules! columns {
     };
 }
 
-fn member(row: &Row<'_>, first: usize, conversation: ConversationId) -> Result<Member, Failure> {
+pub(super) use columns;
+
+pub(super) fn member(row: &Row<'_>, first: usize, conversation: ConversationId) -> Result<Member, Failure> {
     Ok(Member {
         conversation,
         user: UserId::new(unsigned(row, first)?)?,
