@@ -15,9 +15,10 @@
 //! somebody else holds, such as an operator's session, holds its own conversation and the batches that
 //! name it; these are answered unavailable at their deadline.
 //!
-//! On Galera a batch that met one of another server begins again; nobody queues. Writers of one hot
-//! conversation on several servers all get on, but unevenly and at a fraction of the rate: let the
-//! nodes write to one server, and the others take over.
+//! On Galera a batch that met one of another server begins again; nobody queues. Who has lost a few
+//! times leaves a claim, and others let it go first (`mysql/claims.rs`). So writers of one hot
+//! conversation on several servers all get on, but at a fraction of the rate: let the nodes write to
+//! one server, and the others take over.
 //!
 //! # Durability
 //! That of the server: a commit is acknowledged when the server has committed.
@@ -60,6 +61,7 @@
 //!
 //! TLS is asked for in the address, `mysql://…/chat?require_ssl=true`, or by [`MysqlOptions::tls_ca`].
 
+mod claims;
 mod commit;
 mod connections;
 mod error;
@@ -85,6 +87,7 @@ use tokio::time::{Instant, timeout_at};
 pub use import::MysqlImport;
 pub use open::{OpenError, SchemaState, check, migrate};
 
+use claims::{Claims, Turns};
 use connections::Connections;
 use error::{Failure, Remedy};
 use open::Opened;
@@ -118,6 +121,8 @@ impl Default for MysqlOptions {
 pub struct MysqlStore {
     readers: Connections,
     writers: Connections,
+    /// Where several servers take writes.
+    claims: Option<Claims>,
     options: MysqlOptions,
 }
 
@@ -157,8 +162,9 @@ impl MysqlStore {
     /// # Errors
     /// [`OpenError`] says what is in the way; tables that are newer are left as they are.
     pub async fn connect(url: &str, options: &MysqlOptions) -> Result<Self, OpenError> {
-        let Opened { readers, writers, .. } = Opened::database(url, options).await?;
-        Ok(Self { readers, writers, options: options.clone() })
+        let Opened { readers, writers, is_cluster } = Opened::database(url, options).await?;
+        let claims = is_cluster.then(Claims::default);
+        Ok(Self { readers, writers, claims, options: options.clone() })
     }
 
     /// Deletes up to `limit` rows of the journal of batches before a time, and says how many. Nodes
@@ -200,7 +206,14 @@ impl Store for MysqlStore {
         if batch.items.is_empty() {
             return Ok(Vec::new());
         }
-        settle::commit(&self.writers, batch, self.deadline()).await
+        let deadline = self.deadline();
+        let turns = self.claims.as_ref().map(|claims| Turns {
+            claims,
+            connections: &self.readers,
+            writer: batch.writer,
+            deadline,
+        });
+        settle::commit(&self.writers, batch, deadline, turns).await
     }
 
     async fn recorded(&self, keys: &[Once]) -> Result<Vec<Option<Stored>>, StoreError> {

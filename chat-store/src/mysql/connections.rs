@@ -28,6 +28,8 @@ const IDLE_TRANSACTION: &str = "idle_transaction_timeout";
 pub(super) struct Abilities {
     /// Names of session variables that exist.
     variables: Vec<String>,
+    /// It is one of several that take writes.
+    is_cluster: bool,
 }
 
 /// Connections of one purpose. Who finds all in use waits, until its deadline.
@@ -57,7 +59,16 @@ impl Abilities {
         let wanted = Self::WANTED.map(|name| format!("'{name}'")).join(", ");
         let found: Vec<(String, String)> =
             conn.query(format!("SHOW VARIABLES WHERE Variable_name IN ({wanted})")).await?;
-        Ok(Self { variables: found.into_iter().map(|(name, _)| name).collect() })
+        let cluster: Option<(String, String)> = conn.query_first("SHOW VARIABLES LIKE 'wsrep_on'").await?;
+        Ok(Self {
+            variables: found.into_iter().map(|(name, _)| name).collect(),
+            is_cluster: cluster.is_some_and(|(_, value)| value.eq_ignore_ascii_case("on")),
+        })
+    }
+
+    /// Whether several servers take writes, and who loses against another begins again.
+    pub(super) fn is_cluster(&self) -> bool {
+        self.is_cluster
     }
 
     /// The statement that prepares a session.
@@ -164,7 +175,7 @@ mod tests {
 
     #[test]
     fn writer_that_stands_still_loses_its_transaction_on_every_server() {
-        let abilities = Abilities { variables: vec![IDLE_TRANSACTION.to_owned()] };
+        let abilities = Abilities { variables: vec![IDLE_TRANSACTION.to_owned()], ..Abilities::default() };
         let maria = abilities.session(Purpose::Writing);
         assert!(maria.contains("idle_transaction_timeout = 1") && !maria.contains("SESSION wait_timeout"));
         let other = Abilities::default().session(Purpose::Writing);
@@ -174,7 +185,8 @@ mod tests {
 
     #[test]
     fn sessions_of_both_purposes_wait_for_other_servers() {
-        let abilities = Abilities { variables: Abilities::WANTED.map(str::to_owned).into() };
+        let abilities =
+            Abilities { variables: Abilities::WANTED.map(str::to_owned).into(), ..Abilities::default() };
         for purpose in [Purpose::Reading, Purpose::Writing] {
             assert!(abilities.session(purpose).contains("SESSION wsrep_sync_wait = 1"));
         }

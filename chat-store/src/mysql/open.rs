@@ -110,6 +110,7 @@ pub async fn check(url: &str, options: &MysqlOptions) -> Result<SchemaState, Ope
 pub(super) struct Opened {
     pub(super) readers: Connections,
     pub(super) writers: Connections,
+    pub(super) is_cluster: bool,
 }
 
 impl Opened {
@@ -126,6 +127,7 @@ impl Opened {
         Ok(Self {
             readers: connections(Purpose::Reading, options.readers),
             writers: connections(Purpose::Writing, options.writers),
+            is_cluster: abilities.is_cluster(),
         })
     }
 }

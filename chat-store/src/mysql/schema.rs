@@ -12,8 +12,11 @@ use super::open::OpenError;
 use super::read::Fields;
 
 /// The statements that lead from each version to the next. Once released, one never changes.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_archives.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_archives.sql"),
+    include_str!("migrations/0003_claims.sql"),
+];
 
 /// The version to which the migrations lead.
 pub(super) const VERSION: u64 = MIGRATIONS.len() as u64;

@@ -1,11 +1,15 @@
 //! How a batch gets through: attempts, what each failure leads to, and the commit itself.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chat_core::ConversationId;
 use chat_core::store::{Batch, Item, Outcome, StoreError, StoreErrorKind};
 use mysql_async::prelude::Queryable;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::claims::{CLAIM_AFTER, Turns};
+use super::commit::heads::locked_by;
 use super::commit::{Lookup, Numbered, Work};
 use super::connections::{Connections, Lease};
 use super::error::{Failure, Remedy};
@@ -22,11 +26,12 @@ pub(super) async fn commit(
     writers: &Connections,
     batch: &Batch,
     deadline: Instant,
+    turns: Option<Turns<'_>>,
 ) -> Result<Vec<Outcome>, StoreError> {
     let mut outcomes = Vec::with_capacity(batch.items.len());
     let mut parts = vec![&*batch.items];
     while let Some(items) = parts.pop() {
-        let attempts = Attempts { writers, row: batch.into(), seed: seed(batch), deadline };
+        let attempts = Attempts { writers, row: batch.into(), seed: seed(batch), deadline, turns };
         match attempts.run(items).await {
             Ok(Settled::Committed(settled)) => outcomes.extend(settled),
             Ok(Settled::Contended) => {
@@ -56,6 +61,8 @@ struct Attempts<'batch> {
     row: Numbered,
     seed: u64,
     deadline: Instant,
+    /// Where nobody queues.
+    turns: Option<Turns<'batch>>,
 }
 
 /// Why an attempt came to nothing.
@@ -67,8 +74,25 @@ struct Failed {
 
 impl Attempts<'_> {
     async fn run(&self, items: &[Item]) -> Result<Settled, StoreError> {
+        let Some(turns) = self.turns else { return self.attempt(items, None).await };
+        let mut claim = Claim { turns, conversations: locked_by(items), since: None };
+        let settled = self.attempt(items, Some(&mut claim)).await;
+        if claim.since.is_some() {
+            turns.release().await;
+        }
+        settled
+    }
+
+    async fn attempt(
+        &self,
+        items: &[Item],
+        mut claim: Option<&mut Claim<'_>>,
+    ) -> Result<Settled, StoreError> {
         let mut lookup = Lookup::WhenRefused;
         for attempt in 1..=MOST_ATTEMPTS {
+            if let Some(claim) = &mut claim {
+                claim.take_turn(attempt).await;
+            }
             let Failed { remedy, failure, was_reused } = match self.once(items, lookup).await {
                 Ok(outcomes) => return Ok(Settled::Committed(outcomes)),
                 Err(failed) => failed,
@@ -126,6 +150,24 @@ impl Attempts<'_> {
         if let Ok(Ok(())) = timeout_at(self.deadline, rolling_back).await {
             lease.give_back();
         }
+    }
+}
+
+/// What a batch has claimed, where it had to.
+struct Claim<'batch> {
+    turns: Turns<'batch>,
+    conversations: BTreeSet<ConversationId>,
+    since: Option<u64>,
+}
+
+impl Claim<'_> {
+    /// Ahead of each attempt: claims what others were in the way of too often, and lets older claims go
+    /// first.
+    async fn take_turn(&mut self, attempt: u32) {
+        if attempt > CLAIM_AFTER && self.since.is_none() {
+            self.since = self.turns.claim(&self.conversations).await;
+        }
+        self.turns.give_way(&self.conversations, self.since).await;
     }
 }
 

@@ -43,8 +43,9 @@ async fn nodes_that_start_together_on_different_servers_make_one_store() -> Resu
 async fn writers_on_two_servers_and_one_conversation_both_get_on() -> Result<(), Box<dyn Error>> {
     const SHARE: u64 = 50;
     /// While one commits so many batches the other commits at least one. Who meets another server's
-    /// batch begins again, and nobody queues: shares are uneven, but nobody starves.
-    const LONGEST: u64 = 500;
+    /// batch begins again, and nobody queues; without claims one was seen to win 1,358 times in a row,
+    /// with them 75.
+    const LONGEST: u64 = 250;
     for items in [1, 20] {
         let urls = cluster().await.database().await;
         let shares = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);

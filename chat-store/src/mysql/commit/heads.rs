@@ -94,6 +94,16 @@ pub(in crate::mysql) fn push(rows: &mut Rows, head: &Head) {
 }
 
 /// Which conversations an item has to do with, and which of them need a head.
+/// The conversations whose heads the items lock.
+pub(in crate::mysql) fn locked_by(items: &[Item]) -> BTreeSet<ConversationId> {
+    let (mut named, mut needed) = (BTreeSet::new(), BTreeSet::new());
+    for item in items {
+        name(item, &mut named, &mut needed);
+    }
+    named.extend(needed);
+    named
+}
+
 fn name(item: &Item, named: &mut BTreeSet<ConversationId>, needed: &mut BTreeSet<ConversationId>) {
     needed.extend(item.append.iter().map(|append| append.conversation));
     for precondition in &item.require {

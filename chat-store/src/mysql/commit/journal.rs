@@ -65,6 +65,8 @@ pub(in crate::mysql) async fn prune(
     )
     .await?;
     let pruned = conn.affected_rows();
+    // Those of writers that are gone; they say nothing any more, and are few.
+    conn.query_drop("DELETE FROM claim WHERE since < UNIX_TIMESTAMP(NOW(3)) * 1000 - 3600000").await?;
     conn.query_drop("COMMIT").await?;
     Ok(pruned)
 }
