@@ -21,10 +21,14 @@ use super::timer::{Due, Timer};
 use super::work::{Done, Work};
 use super::{ConnectionConfig, Ending};
 use crate::frame;
-use crate::message::{self, CloseCode, Limits, Push};
+use crate::message::{self, CloseCode, Limits, Push, Reply};
 
 /// After so many turns the connection lets others run.
 const TURNS: usize = 16;
+
+/// The most commands other than sends that are under way: so many pages at most may be finished beyond
+/// what the output has room for.
+const COMMANDS: u32 = 4;
 
 /// The most frames that are handled, and pieces of work that are finished, before what they led to
 /// is written.
@@ -41,6 +45,8 @@ pub(super) struct Connection<S> {
     /// Holds the signal to end, a log-in, and up to [`Limits::in_flight`] requests.
     work: FuturesUnordered<Work>,
     in_flight: u32,
+    /// Those of them that are no sends: their replies may be pages.
+    commands: u32,
     /// A send waits for its place in the queue. What was sent after it waits too, for the order's sake.
     beginning: bool,
     input: Input,
@@ -100,6 +106,7 @@ where
             stage: Stage::Opening(Box::default()),
             work: FuturesUnordered::from_iter([Work::Shutdown(shutdown)]),
             in_flight: 0,
+            commands: 0,
             beginning: false,
             input: Input::default(),
             output: Output::default(),
@@ -141,10 +148,12 @@ where
         self.output.len() < self.config.output_bytes.max(1)
     }
 
+    /// Also while there is no room: what is under way may hold what others wait for, such as a
+    /// connection to a database, until it is finished.
     fn take_work(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
         for _ in 0..STEPS {
-            if matches!(self.stage, Stage::Closing { .. }) || !self.has_room() {
+            if matches!(self.stage, Stage::Closing { .. }) {
                 break;
             }
             let Poll::Ready(Some(done)) = self.work.poll_next_unpin(cx) else { break };
@@ -154,7 +163,11 @@ where
                     self.beginning = false;
                     self.begun(request_id, begun);
                 }
-                Done::Command { request_id, reply } => self.finish(request_id, reply),
+                Done::Sent { request_id, receipt } => self.finish(request_id, receipt.map(Reply::Receipt)),
+                Done::Command { request_id, reply } => {
+                    self.commands -= 1;
+                    self.finish(request_id, reply);
+                }
                 Done::Entered(entered) => self.entered(entered),
                 Done::Shutdown => self.drain(Some(CloseCode::SHUTTING_DOWN)),
             }
@@ -217,8 +230,10 @@ where
         }
         match &self.stage {
             Stage::Opening(opening) => (!opening.is_entering()).then_some(frame::HANDSHAKE_FRAME_BYTES),
-            Stage::Open(_) => (!self.beginning && self.in_flight < self.limits.in_flight)
-                .then_some(self.limits.client_frame_bytes),
+            Stage::Open(_) => {
+                (!self.beginning && self.in_flight < self.limits.in_flight && self.commands < COMMANDS)
+                    .then_some(self.limits.client_frame_bytes)
+            }
             Stage::Draining { .. } | Stage::Closing { .. } => None,
         }
     }
@@ -280,6 +295,7 @@ where
         }
         self.work = FuturesUnordered::new();
         self.in_flight = 0;
+        self.commands = 0;
         self.stage = Stage::Closing { code, hung_up: false };
         self.timer.stage(Some(self.config.drain_deadline));
     }

@@ -25,6 +25,7 @@ pub(super) enum Work {
 /// What has become of it.
 pub(super) enum Done {
     Begun { request_id: u64, begun: Result<PendingSend, Error> },
+    Sent { request_id: u64, receipt: Result<Receipt, Error> },
     Command { request_id: u64, reply: Result<Reply, Error> },
     Entered(Result<LoggedIn, Error>),
     Shutdown,
@@ -41,7 +42,7 @@ impl Future for Work {
             }
             Self::Sending { request_id, pending } => {
                 let receipt: Result<Receipt, Error> = ready!(Pin::new(pending).poll(cx));
-                Done::Command { request_id: *request_id, reply: receipt.map(Reply::Receipt) }
+                Done::Sent { request_id: *request_id, receipt }
             }
             Self::Command { request_id, reply } => {
                 let reply = ready!(reply.as_mut().poll(cx));

@@ -57,6 +57,7 @@ where
                     let bounds = Bounds::from(&*self.config);
                     let reply = Box::pin(command::run(open.session.clone(), request, bounds));
                     self.in_flight += 1;
+                    self.commands += 1;
                     self.work.push(Work::Command { request_id, reply });
                 }
             },
