@@ -22,11 +22,12 @@ mod into_memory {
     use chat_core::store::archive::Export;
     use chat_core::testkit::archive::Place;
 
-    use crate::folder::{Folder, InMemory};
+    use crate::folder::Folder;
+    use crate::in_memory::InMemory;
 
     chat_core::archive_conformance!(async {
         let folder = Folder::new();
-        let source: Arc<dyn Export> = Arc::new(folder.store());
+        let source: Arc<dyn Export> = folder.open().await.expect("an empty folder");
         (source, Arc::new(InMemory::new()) as Arc<dyn Place>, folder)
     });
 }
@@ -41,7 +42,7 @@ mod between_folders {
 
     chat_core::archive_conformance!(async {
         let folder = Folder::new();
-        let source: Arc<dyn Export> = Arc::new(folder.store());
+        let source: Arc<dyn Export> = folder.open().await.expect("an empty folder");
         (source, Arc::new(Folder::new()) as Arc<dyn Place>, folder)
     });
 }

@@ -1,36 +1,27 @@
 //! Places for stores in temporary folders.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use chat_core::Epoch;
-use chat_core::memory::MemoryImport;
-use chat_core::store::archive::{Export, Import, ImportState};
+use chat_core::store::archive::{Export, Import};
 use chat_core::testkit::archive::Place;
 use chat_store::sqlite::{OpenError, SqliteImport, SqliteOptions, SqliteStore};
 use tempfile::TempDir;
 
 /// A folder for a SQLite store.
-pub(crate) struct Folder(pub(crate) TempDir);
+pub(crate) struct Folder(TempDir);
 
 impl Folder {
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().expect("a temporary folder"))
-    }
-
-    pub(crate) fn store(&self) -> SqliteStore {
-        SqliteStore::open(self.0.path(), &SqliteOptions::default()).expect("a folder in order")
-    }
-
-    pub(crate) fn importing(&self) -> SqliteImport {
-        SqliteImport::open(self.0.path(), &SqliteOptions::default()).expect("a folder in order")
     }
 }
 
 #[async_trait]
 impl Place for Folder {
     async fn import(&self) -> Arc<dyn Import> {
-        Arc::new(self.importing())
+        let opened = SqliteImport::open(self.0.path(), &SqliteOptions::default());
+        Arc::new(opened.expect("a folder in order"))
     }
 
     async fn open(&self) -> Option<Arc<dyn Export>> {
@@ -39,34 +30,5 @@ impl Place for Folder {
             Err(OpenError::Importing { .. }) => None,
             Err(error) => panic!("a folder in order: {error:?}"),
         }
-    }
-}
-
-/// An import in memory, until it has become a store.
-pub(crate) struct InMemory(Mutex<Option<Arc<MemoryImport>>>);
-
-impl InMemory {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(Some(Arc::new(MemoryImport::new(Epoch(8))))))
-    }
-
-    fn importing(&self) -> Arc<MemoryImport> {
-        let import = self.0.lock().expect("nothing panics meanwhile").clone();
-        import.expect("it has not become a store")
-    }
-}
-
-#[async_trait]
-impl Place for InMemory {
-    async fn import(&self) -> Arc<dyn Import> {
-        self.importing()
-    }
-
-    async fn open(&self) -> Option<Arc<dyn Export>> {
-        let state = self.importing().state().await.expect("nothing fails in memory");
-        let ImportState::Finished(_) = state else { return None };
-        let import = self.0.lock().expect("nothing panics meanwhile").take()?;
-        let import = Arc::into_inner(import).expect("the import was let go");
-        Some(Arc::new(import.into_store().expect("it is finished")))
     }
 }

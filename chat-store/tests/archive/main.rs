@@ -3,4 +3,7 @@
 #![cfg(feature = "sqlite")]
 
 mod conformance;
+mod file;
 mod folder;
+mod in_memory;
+mod resuming;
