@@ -4,7 +4,7 @@ mod progress;
 
 use std::error::Error;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read};
+use std::io::{self, BufReader, BufWriter, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use chat_core::store::archive::{ArchiveId, Export, Import};
@@ -81,7 +81,10 @@ async fn exported(store: &dyn Export, file: &Path, resume: Resume) -> Result<(),
             (true, Resume::Refused) => return Err(ExchangeError::Exists(file.to_owned())),
             (true, Resume::Allowed) => {
                 let opened = OpenOptions::new().read(true).write(true).open(file).map_err(unusable)?;
-                archive::resume_export(store, opened, tell).await?
+                let (mut written, counts) = archive::resume_export(store, opened, archive, now, tell).await?;
+                let end = written.stream_position().map_err(ArchiveError::File)?;
+                written.set_len(end).map_err(ArchiveError::File)?;
+                (written, counts)
             }
             (false, _) => {
                 let opened = OpenOptions::new()

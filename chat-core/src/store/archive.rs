@@ -307,6 +307,16 @@ impl Gathering {
         self.limits.records.max(1) - self.records.len()
     }
 
+    /// The position of the last record that was taken.
+    pub fn reached(&self) -> Option<Position> {
+        self.records.last().map(Record::position)
+    }
+
+    /// How many records it has.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
     /// Whether it has nothing yet.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()

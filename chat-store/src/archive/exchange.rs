@@ -57,16 +57,28 @@ pub async fn export<W: Write>(
     continued(store, writer, Written::nothing(), progress).await
 }
 
-/// Goes on with an unfinished archive after its last whole record; a finished one stays as it is.
+/// Goes on with an unfinished archive after its last whole record, or begins one where not even its
+/// header is whole; a finished one stays as it is. The archive ends where the file then stands:
+/// whatever is behind that is no part of it.
 ///
 /// # Errors
 /// [`ArchiveError`] says why the archive is unfinished.
 pub async fn resume_export<F: Read + Write + Seek>(
     store: &dyn Export,
     mut file: F,
+    archive: ArchiveId,
+    now: Timestamp,
     progress: impl FnMut(Progress),
 ) -> Result<(F, Counts), ArchiveError> {
-    let mut reader = ArchiveReader::begin(std::io::BufReader::with_capacity(1 << 20, &mut file))?;
+    let begun = ArchiveReader::begin(std::io::BufReader::with_capacity(1 << 20, &mut file));
+    let mut reader = match begun {
+        Ok(reader) => reader,
+        Err(ArchiveError::Truncated { .. }) => {
+            file.seek(SeekFrom::Start(0))?;
+            return export(store, file, archive, now, progress).await;
+        }
+        Err(error) => return Err(error),
+    };
     if reader.header().source != store.epoch().await? {
         return Err(ArchiveError::OtherStore);
     }
@@ -75,8 +87,9 @@ pub async fn resume_export<F: Read + Write + Seek>(
         match reader.next() {
             Ok(Part::Record(record, bytes)) => written.add(record.position(), &bytes),
             Ok(Part::End) => {
-                let counts = *reader.counts();
+                let (counts, bytes) = (*reader.counts(), reader.bytes());
                 drop(reader);
+                file.seek(SeekFrom::Start(bytes))?;
                 return Ok((file, counts));
             }
             // What was being written when the export was interrupted; it is written over.
@@ -159,6 +172,7 @@ pub async fn import(
     let found = store.state().await?;
     match (found, resume) {
         (ImportState::Finished(finished), Resume::Allowed) if finished == archive => {
+            while let Part::Record(..) = reader.next()? {}
             return Ok(*reader.counts());
         }
         (ImportState::Unfinished { archive: unfinished, .. }, Resume::Refused) if unfinished == archive => {

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use bytes::Bytes;
 use chat_core::content::fields::{Malformed, take_field};
-use chat_core::store::archive::{ArchiveId, Record, Section};
+use chat_core::store::archive::{ArchiveId, Position, Record, Section};
 use chat_core::{Epoch, Timestamp};
 
 use super::error::ArchiveError;
@@ -17,6 +17,7 @@ pub struct ArchiveReader<R> {
     from: R,
     header: Header,
     counts: Counts,
+    reached: Option<Position>,
     /// Where the next frame begins.
     offset: u64,
 }
@@ -38,7 +39,8 @@ impl<R: Read> ArchiveReader<R> {
     pub fn begin(mut from: R) -> Result<Self, ArchiveError> {
         let mut preamble = [0; PREAMBLE_BYTES as usize];
         let found = frame::fill(&mut from, &mut preamble)?;
-        if found < MAGIC.len() || preamble[..MAGIC.len()] != MAGIC {
+        let magic = found.min(MAGIC.len());
+        if preamble[..magic] != MAGIC[..magic] {
             return Err(ArchiveError::Foreign);
         }
         let truncated = |offset| ArchiveError::Truncated { offset, record: 1 };
@@ -59,7 +61,7 @@ impl<R: Read> ArchiveReader<R> {
             Found::Damaged(what) => return Err(damaged(what)),
         };
         let header = header(body).map_err(|error| ArchiveError::damaged(offset, 0, error))?;
-        Ok(Self { from, header, counts: Counts::default(), offset: offset + bytes })
+        Ok(Self { from, header, counts: Counts::default(), reached: None, offset: offset + bytes })
     }
 
     /// Reads the next part. Nothing is to be read after [`Part::End`].
@@ -76,7 +78,12 @@ impl<R: Read> ArchiveReader<R> {
                     record,
                     source,
                 })?;
-                self.counts.add(read.position().section());
+                let position = read.position();
+                if self.reached.is_some_and(|reached| position <= reached) {
+                    return Err(damaged("records are not in order"));
+                }
+                self.reached = Some(position);
+                self.counts.add(position.section());
                 self.offset += bytes;
                 Ok(Part::Record(read, body))
             }
@@ -84,6 +91,13 @@ impl<R: Read> ArchiveReader<R> {
                 let counts = counts(body).map_err(|error| ArchiveError::damaged(offset, record, error))?;
                 if counts != self.counts {
                     return Err(damaged("records are missing before the end"));
+                }
+                if frame::fill(&mut self.from, &mut [0])? > 0 {
+                    return Err(ArchiveError::Damaged {
+                        offset: offset + bytes,
+                        record,
+                        what: "something follows the end",
+                    });
                 }
                 self.offset += bytes;
                 Ok(Part::End)

@@ -34,9 +34,11 @@ pub(super) enum Remedy {
     Report(StoreErrorKind),
 }
 
+/// A row of the same key is there already.
+const DUPLICATE: u16 = 1062;
 /// Deadlock, which is also what Galera calls a failed certification; lock wait timeout; a row of the
 /// same key that was not there when it was looked for; "record has changed since last read".
-const CONFLICTS: [u16; 4] = [1213, 1205, 1062, 1020];
+const CONFLICTS: [u16; 4] = [1213, 1205, DUPLICATE, 1020];
 /// `read_only`, a transaction that is, `innodb_read_only`.
 const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
 /// The server goes down, or has ended the connection or the statement; too many connections; a node
@@ -71,6 +73,11 @@ impl Failure {
             Self::Damaged(_) | Self::Refused(_) => Remedy::Report(StoreErrorKind::Invalid),
             Self::Trimmed => Remedy::Report(StoreErrorKind::Trimmed),
         }
+    }
+
+    /// Whether a row of the same key was there already: a conflict with others, unless there are none.
+    pub(super) fn is_duplicate(&self) -> bool {
+        matches!(self, Self::Database(mysql_async::Error::Server(error)) if error.code == DUPLICATE)
     }
 
     /// Whether the connection is as good as before.

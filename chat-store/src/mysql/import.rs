@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chat_core::store::archive::{
-    ArchiveId, Import, ImportRefused, ImportState, LoggedEntry, Position, Record, remaining,
+    ArchiveId, Import, ImportRefused, ImportState, LoggedEntry, Position, Record, TrimmedCommand, remaining,
 };
 use chat_core::store::{StoreError, StoreErrorKind};
 use chat_core::{Account, ConversationId, Device, Epoch, Group, Handle};
@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use super::commit::{heads, log, members, registry};
 use super::connections::Connections;
 use super::error::{Failure, Remedy};
+use super::read::heads::{Lock, bare};
 use super::read::{Fields, key};
 use super::statement::{Filling, Rows};
 use super::{MysqlOptions, OpenError, open, schema};
@@ -28,6 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// After so many conflicts the database counts as unavailable.
 const MOST_ATTEMPTS: u32 = 16;
+
+/// How much longer each attempt waits than the one before.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// An import into a database that no server uses meanwhile.
 #[derive(Debug)]
@@ -77,9 +81,14 @@ macro_rules! transact {
             };
             // Dropped, the connection is closed, and with it ends the transaction.
             drop(lease);
+            if failure.is_duplicate() {
+                // Nobody else writes: the records contradict each other.
+                break Err(failure.of_kind(StoreErrorKind::Invalid, ATTEMPTED));
+            }
             if failure.remedy() != Remedy::Retry || attempts >= MOST_ATTEMPTS {
                 break Err(failure.during(ATTEMPTED));
             }
+            tokio::time::sleep(PAUSE * attempts).await;
         }
     }};
 }
@@ -105,8 +114,9 @@ impl Import for MysqlImport {
 
 /// What there is, locked until the transaction ends.
 async fn state(conn: &mut Conn) -> Result<ImportState, Failure> {
+    // Prepared, since only then do numbers come as numbers.
     let row: Option<Row> = conn
-        .query_first("SELECT archive, reached, finished FROM archive_import WHERE id = 1 FOR UPDATE")
+        .exec_first("SELECT archive, reached, finished FROM archive_import WHERE id = 1 FOR UPDATE", ())
         .await?;
     let Some(row) = row else {
         let is_used = "SELECT EXISTS (SELECT 1 FROM account) OR EXISTS (SELECT 1 FROM device)
@@ -181,6 +191,8 @@ struct Page {
     commands: Rows,
     log: Rows,
     referring: Rows,
+    /// Commands and entries belong to heads that are there.
+    logs: BTreeSet<ConversationId>,
 }
 
 impl Default for Page {
@@ -195,6 +207,7 @@ impl Default for Page {
             commands: Rows::of_columns(6),
             log: Rows::of_columns(11),
             referring: Rows::of_columns(3),
+            logs: BTreeSet::new(),
         }
     }
 }
@@ -210,14 +223,7 @@ impl Page {
                 self.places.insert(member.conversation);
                 members::push(&mut self.members, member);
             }
-            Record::TrimmedCommand(command) => self.commands.push([
-                Value::Bytes(command.once.client_id.0.to_vec()),
-                command.once.sender.number().into(),
-                key(command.once.conversation),
-                command.seq.into(),
-                command.time.0.into(),
-                Value::Bytes(command.digest.0.to_vec()),
-            ]),
+            Record::TrimmedCommand(command) => self.put_command(command),
             Record::Entry(logged) => self.put_entry(logged),
         }
     }
@@ -262,8 +268,21 @@ impl Page {
         ]);
     }
 
+    fn put_command(&mut self, TrimmedCommand { once, seq, time, digest }: &TrimmedCommand) {
+        self.logs.insert(once.conversation);
+        self.commands.push([
+            Value::Bytes(once.client_id.0.to_vec()),
+            once.sender.number().into(),
+            key(once.conversation),
+            (*seq).into(),
+            time.0.into(),
+            Value::Bytes(digest.0.to_vec()),
+        ]);
+    }
+
     fn put_entry(&mut self, logged: &LoggedEntry) {
         let (entry, of) = (&logged.entry, logged.conversation);
+        self.logs.insert(of);
         self.log.push([
             key(of),
             entry.seq.into(),
@@ -295,6 +314,9 @@ impl Page {
             heads::make(conn, &self.places).await?;
         }
         self.members.write(conn, members::INSERT, "", &Filling::None).await?;
+        if bare(conn, &self.logs, Lock::None).await?.len() < self.logs.len() {
+            return Err(ImportRefused::OutOfOrder.into());
+        }
         let commands = "INSERT INTO trimmed_command (client_id, sender, conversation, seq, time, digest)";
         self.commands.write(conn, commands, "", &Filling::None).await?;
         self.log.write(conn, log::INSERT, "", &Filling::None).await?;

@@ -2,11 +2,14 @@
 //!
 //! They need `mariadbd`, `mariadb-install-db`, the provider of Galera and `openssl`, and run with the feature `server-tests`.
 
+mod archive;
 mod cluster;
 mod conformance;
 mod contention;
 mod faults;
 mod fixture;
+#[path = "../archive/folder.rs"]
+mod folder;
 mod freeze;
 mod galera;
 mod link;

@@ -110,6 +110,9 @@ impl State {
             }
             Record::Member(member) => self.import_member(member),
             Record::TrimmedCommand(TrimmedCommand { once, seq, time, digest }) => {
+                if !self.conversations.contains_key(&once.conversation) {
+                    return OUT_OF_ORDER;
+                }
                 let record = state::Record { seq: *seq, time: *time, digest: *digest };
                 self.once.insert(*once, record);
             }
@@ -119,7 +122,10 @@ impl State {
                 found.import_entry(entry);
                 if let (Some(client_id), Some(digest)) = (entry.client_id, *digest) {
                     let once = Once { client_id, sender: entry.sender, conversation: *conversation };
-                    self.once.insert(once, state::Record { seq: entry.seq, time: entry.time, digest });
+                    let record = state::Record { seq: entry.seq, time: entry.time, digest };
+                    if self.once.insert(once, record).is_some() {
+                        return OUT_OF_ORDER;
+                    }
                 }
             }
         }

@@ -22,8 +22,10 @@ pub(in crate::mysql) async fn export(
     limits: &PageLimits,
 ) -> Result<Vec<Record>, Failure> {
     let mut page = Gathering::new(limits);
-    for (section, after) in Section::after(after) {
-        gather(conn, &mut page, section, after).await?;
+    for (section, mut after) in Section::after(after) {
+        while gather(conn, &mut page, section, after).await? == Taken::Piece {
+            after = page.reached();
+        }
         if !page.is_empty() {
             break;
         }
@@ -31,12 +33,27 @@ pub(in crate::mysql) async fn export(
     Ok(page.into_records())
 }
 
+/// Rows that are asked for at once at the beginning of a page.
+const FIRST_PIECE: usize = 16;
+
+/// What was taken of what a query finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// Everything, with room to spare.
+    All,
+    /// As much as was asked for: there may be more, and room for it.
+    Piece,
+    /// As much as the page holds.
+    Full,
+}
+
+/// Takes records of a section after a position in it. All that is there is taken only when it says so.
 async fn gather(
     conn: &mut Conn,
     page: &mut Gathering,
     section: Section,
     after: Option<Position>,
-) -> Result<(), Failure> {
+) -> Result<Taken, Failure> {
     let number = match &after {
         Some(Position::Account(user)) => user.number(),
         Some(Position::Device(device)) => device.number(),
@@ -52,18 +69,18 @@ async fn gather(
         Section::Accounts => {
             let query = format!("{} WHERE user > ? ORDER BY user LIMIT ?", accounts::ACCOUNT);
             let read = |row| Ok(Record::Account(accounts::account(row)?));
-            take(conn, page, &query, vec![number.into()], read).await?;
+            take(conn, page, &query, vec![number.into()], read).await
         }
         Section::Devices => {
             let query = format!("{} WHERE id > ? ORDER BY id LIMIT ?", accounts::DEVICE);
             let read = |row| Ok(Record::Device(accounts::device(row)?));
-            take(conn, page, &query, vec![number.into()], read).await?;
+            take(conn, page, &query, vec![number.into()], read).await
         }
         Section::Groups => {
             let query = "SELECT id, name, description, handle, join_policy, history, members, dissolved
                          FROM chat_group WHERE id > ? ORDER BY id LIMIT ?";
             let read = |row| Ok(Record::Group(heads::group(row)?));
-            take(conn, page, query, vec![number.into()], read).await?;
+            take(conn, page, query, vec![number.into()], read).await
         }
         Section::Heads => {
             // A row of zeros, made for a lock or for members, says nothing that an absent one does not.
@@ -77,7 +94,7 @@ async fn gather(
                 let head = heads::head(&mut row, conversation)?;
                 Ok(Record::Head(Head { group: None, ..head }))
             })
-            .await?;
+            .await
         }
         Section::Members => {
             let read = |row| Ok(Record::Member(members::member(&mut Fields::of(row))?));
@@ -87,8 +104,9 @@ async fn gather(
                     "FROM member WHERE conversation = ? AND user > ? ORDER BY user LIMIT ?"
                 );
                 let rest = vec![conversation, user.number().into()];
-                if !take(conn, page, query, rest, read).await? {
-                    return Ok(());
+                let taken = take(conn, page, query, rest, read).await?;
+                if taken != Taken::All {
+                    return Ok(taken);
                 }
             }
             let query = columns!(
@@ -96,39 +114,40 @@ async fn gather(
                 "FROM member FORCE INDEX (PRIMARY) WHERE conversation > ?
                  ORDER BY conversation, user LIMIT ?"
             );
-            take(conn, page, query, following, read).await?;
+            take(conn, page, query, following, read).await
         }
-        Section::TrimmedCommands => trimmed_commands(conn, page, after).await?,
+        Section::TrimmedCommands => trimmed_commands(conn, page, after).await,
         Section::Entries => {
             let from = log::ENTRY.replace(" FROM", ", log.conversation, log.digest FROM");
             if let Some(Position::Entry(_, seq)) = &after {
                 let query = format!("{from} log WHERE conversation = ? AND seq > ? ORDER BY seq LIMIT ?");
-                if !take(conn, page, &query, vec![conversation, (*seq).into()], logged).await? {
-                    return Ok(());
+                let taken = take(conn, page, &query, vec![conversation, (*seq).into()], logged).await?;
+                if taken != Taken::All {
+                    return Ok(taken);
                 }
             }
             let query = format!(
                 "{from} log FORCE INDEX (PRIMARY) WHERE conversation > ? ORDER BY conversation, seq LIMIT ?"
             );
-            take(conn, page, &query, following, logged).await?;
+            take(conn, page, &query, following, logged).await
         }
     }
-    Ok(())
 }
 
-/// Takes what a query finds, until the page is full; whether there was room for all of it. The last
-/// parameter of the query is its limit.
+/// Takes what a query finds, until the page is full. The last parameter of the query is its limit.
 ///
-/// Rows are taken off the wire one by one: a page of large contents never stands in memory whole.
+/// Rows are taken off the wire one by one: a page of large contents never stands in memory whole. A
+/// row that has no room any more is on its way already, and so is what follows it; therefore no more
+/// rows are asked for than the page has, so that what is thrown away is about as much as was taken.
 async fn take(
     conn: &mut Conn,
     page: &mut Gathering,
     query: &str,
     mut parameters: Vec<Value>,
     mut read: impl FnMut(Row) -> Result<Record, Failure>,
-) -> Result<bool, Failure> {
-    let room = page.room();
-    parameters.push((room as u64).into());
+) -> Result<Taken, Failure> {
+    let asked = page.room().min(page.len().max(FIRST_PIECE));
+    parameters.push((asked as u64).into());
     let mut result = conn.exec_iter(query, Params::Positional(parameters)).await?;
     let (mut found, mut is_full) = (0, false);
     while let Some(row) = result.next().await? {
@@ -139,14 +158,18 @@ async fn take(
         }
     }
     result.drop_result().await?;
-    Ok(!is_full && found < room)
+    Ok(match found {
+        _ if is_full || page.room() == 0 => Taken::Full,
+        _ if found == asked => Taken::Piece,
+        _ => Taken::All,
+    })
 }
 
 async fn trimmed_commands(
     conn: &mut Conn,
     page: &mut Gathering,
     after: Option<Position>,
-) -> Result<(), Failure> {
+) -> Result<Taken, Failure> {
     let (id, sender, of) = match after {
         Some(Position::TrimmedCommand(once)) => {
             (once.client_id.0.to_vec(), once.sender.number(), key(once.conversation))
@@ -165,8 +188,7 @@ async fn trimmed_commands(
         let (seq, time, digest) = (row.number()?, Timestamp(row.number()?), Digest(row.array()?));
         Ok(Record::TrimmedCommand(TrimmedCommand { once, seq, time, digest }))
     })
-    .await?;
-    Ok(())
+    .await
 }
 
 fn logged(row: Row) -> Result<Record, Failure> {

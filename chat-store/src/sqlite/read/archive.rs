@@ -9,7 +9,7 @@ use chat_core::store::archive::{
 };
 use chat_core::store::{Digest, Once};
 use chat_core::{ClientId, ConversationId, Head, Seq, Timestamp, UserId};
-use rusqlite::{Connection, Params, Row};
+use rusqlite::{Connection, Params, Row, StatementStatus};
 
 use super::super::error::Failure;
 use super::members::columns;
@@ -84,12 +84,16 @@ fn take(
 ) -> Result<bool, Failure> {
     let mut statement = db.prepare_cached(query)?;
     let mut rows = statement.query(parameters)?;
+    let mut has_room = true;
     while let Some(row) = rows.next()? {
         if !page.take(read(row)?) {
-            return Ok(false);
+            has_room = false;
+            break;
         }
     }
-    Ok(page.room() > 0)
+    drop(rows);
+    debug_assert_eq!(statement.get_status(StatementStatus::Sort), 0, "an index is in this order: {query}");
+    Ok(has_room && page.room() > 0)
 }
 
 fn conversation_of(after: Option<Position>) -> Option<ConversationId> {
