@@ -84,7 +84,7 @@ pub async fn resume_export<F: Read + Write + Seek>(
     }
     let mut written = Written::nothing();
     loop {
-        match reader.next() {
+        match reader.next_part() {
             Ok(Part::Record(record, bytes)) => written.add(record.position(), &bytes),
             Ok(Part::End) => {
                 let (counts, bytes) = (*reader.counts(), reader.bytes());
@@ -172,7 +172,7 @@ pub async fn import(
     let found = store.state().await?;
     match (found, resume) {
         (ImportState::Finished(finished), Resume::Allowed) if finished == archive => {
-            while let Part::Record(..) = reader.next()? {}
+            while let Part::Record(..) = reader.next_part()? {}
             return Ok(*reader.counts());
         }
         (ImportState::Unfinished { archive: unfinished, .. }, Resume::Refused) if unfinished == archive => {
@@ -183,7 +183,7 @@ pub async fn import(
     let reached = found.reached(archive).map_err(ArchiveError::Refused)?;
     let (mut page, mut bytes) = (Vec::new(), 0);
     loop {
-        let part = reader.next()?;
+        let part = reader.next_part()?;
         let is_end = part == Part::End;
         if let Part::Record(record, _) = part
             && reached.is_none_or(|reached| record.position() > reached)

@@ -68,7 +68,7 @@ impl<R: Read> ArchiveReader<R> {
     ///
     /// # Errors
     /// It is cut off or damaged there, or cannot be understood.
-    pub fn next(&mut self) -> Result<Part, ArchiveError> {
+    pub fn next_part(&mut self) -> Result<Part, ArchiveError> {
         let (offset, record) = (self.offset, self.counts.total() + 1);
         let damaged = |what| ArchiveError::Damaged { offset, record, what };
         match frame::read(&mut self.from)? {

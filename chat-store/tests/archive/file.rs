@@ -19,7 +19,7 @@ async fn archive() -> (Vec<u8>, Vec<usize>) {
     let mut boundaries = vec![12];
     loop {
         boundaries.push(usize::try_from(reader.bytes()).expect("small"));
-        if reader.next().expect("it is whole") == Part::End {
+        if reader.next_part().expect("it is whole") == Part::End {
             break;
         }
     }
@@ -35,7 +35,7 @@ fn refused(file: &[u8]) -> Option<ArchiveError> {
         Err(error) => return Some(error),
     };
     loop {
-        match reader.next() {
+        match reader.next_part() {
             Ok(Part::Record(..)) => {}
             Ok(Part::End) => return None,
             Err(error) => return Some(error),

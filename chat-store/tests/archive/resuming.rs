@@ -56,7 +56,7 @@ async fn an_export_goes_on_from_any_byte_to_the_same_file() {
     let mut reader = ArchiveReader::begin(Cursor::new(&file)).expect("an archive");
     let mut begin = usize::try_from(reader.bytes()).expect("small");
     let mut counts = *reader.counts();
-    while reader.next().expect("it is whole") != Part::End {
+    while reader.next_part().expect("it is whole") != Part::End {
         counts = *reader.counts();
         let end = usize::try_from(reader.bytes()).expect("small");
         for cut in [begin, begin.midpoint(end)] {

@@ -83,7 +83,7 @@ async fn store_of(file: &[u8], place: &dyn Place) -> Arc<dyn Export> {
 fn frames(file: &[u8]) -> Vec<Vec<u8>> {
     let mut reader = ArchiveReader::begin(Cursor::new(file)).expect("an archive");
     let mut frames = Vec::new();
-    while let Part::Record(_, bytes) = reader.next().expect("it is whole") {
+    while let Part::Record(_, bytes) = reader.next_part().expect("it is whole") {
         frames.push(bytes.to_vec());
     }
     frames
