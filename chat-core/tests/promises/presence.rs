@@ -7,7 +7,8 @@ use chat_core::{ContactAction, Ephemeral};
 use crate::client::Client;
 use crate::world::{World, again, another, befriend, direct, id, join, say};
 
-fn presence(of: &Client, who: chat_core::UserId) -> Vec<bool> {
+/// What a client was told of a user, in order.
+pub(crate) fn presence(of: &Client, who: chat_core::UserId) -> Vec<bool> {
     let of_them = |ephemeral: &Ephemeral| match ephemeral {
         Ephemeral::Presence { user, online } if *user == who => Some(*online),
         _ => None,
@@ -15,18 +16,21 @@ fn presence(of: &Client, who: chat_core::UserId) -> Vec<bool> {
     of.ephemerals.iter().filter_map(of_them).collect()
 }
 
-async fn later(client: &mut Client, time: Duration) {
+pub(crate) async fn later(client: &mut Client, time: Duration) {
     tokio::time::sleep(time).await;
     client.drain().await;
 }
 
 const MOMENT: Duration = Duration::from_millis(10);
 
+/// A hop between nodes, and the time in which changes gather.
+pub(crate) const GATHERED: Duration = Duration::from_millis(200);
+
 /// Makes contacts of them and forgets what that told them.
-async fn acquaint(a: &mut Client, b: &mut Client) {
+pub(crate) async fn acquaint(a: &mut Client, b: &mut Client) {
     befriend(a, b).await;
     for one in [a, b] {
-        later(one, MOMENT).await;
+        later(one, GATHERED).await;
         one.ephemerals.clear();
     }
 }

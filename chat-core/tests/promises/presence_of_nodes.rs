@@ -8,42 +8,19 @@ use async_trait::async_trait;
 use chat_core::bus::{Bus, BusEvent, BusUnavailable, Message, Published, Topic};
 use chat_core::memory::InProcessEndpoint;
 use chat_core::testkit::faults::{BusFaults, BusWeather, FaultyBus};
-use chat_core::{DevicePolicy, EndReason, Engine, Ephemeral, ErrorKind, UserId};
+use chat_core::{DevicePolicy, EndReason, Engine, ErrorKind, UserId};
 
 use crate::client::Client;
+use crate::presence::{GATHERED as MOMENT, acquaint, later, presence};
 use crate::world::{World, again, another, befriend, config, join, login};
 
 const LEASE: Duration = Duration::from_secs(10);
 const DEBOUNCE: Duration = Duration::from_secs(2);
-/// A hop between nodes, and the time in which changes gather.
-const MOMENT: Duration = Duration::from_millis(200);
-
-/// What a client was told of a user, in order.
-fn presence(of: &Client, who: UserId) -> Vec<bool> {
-    let of_them = |ephemeral: &Ephemeral| match ephemeral {
-        Ephemeral::Presence { user, online } if *user == who => Some(*online),
-        _ => None,
-    };
-    of.ephemerals.iter().filter_map(of_them).collect()
-}
-
-async fn later(client: &mut Client, time: Duration) {
-    tokio::time::sleep(time).await;
-    client.drain().await;
-}
 
 async fn sees(client: &Client, who: UserId) -> bool {
     let contacts = client.contacts(None, 100).await.expect("contacts");
     let contact = contacts.iter().find(|contact| contact.profile.user == who).expect("a contact");
     contact.online.expect("told to contacts")
-}
-
-async fn acquaint(a: &mut Client, b: &mut Client) {
-    befriend(a, b).await;
-    for one in [a, b] {
-        later(one, MOMENT).await;
-        one.ephemerals.clear();
-    }
 }
 
 /// A node whose bus can be cut.
