@@ -29,8 +29,8 @@ use super::hub::{cut, stable_hash};
 use super::rules::{Place, Rules, Wish};
 use crate::bus::{Message, Payload, Topic};
 use crate::store::{
-    Append, Batch, Digest, Item, Once, Outcome, Placed, StandingChange, StoreError, StoreErrorKind, Write,
-    WriterId,
+    Append, Batch, Digest, Item, Once, Outcome, Placed, StandingChange, Store, StoreError, StoreErrorKind,
+    Write, WriterId,
 };
 use crate::{Chunk, ConversationId, Entry, Error, ErrorKind};
 
@@ -135,6 +135,38 @@ struct Decided {
     deferred: Vec<Submission>,
 }
 
+/// What is committed together, a part for each shard, in the order of arrival within each.
+fn by_shard(store: &dyn Store, items: Vec<Item>, pending: Vec<Pending>) -> Vec<(Vec<Item>, Vec<Pending>)> {
+    let mut parts: Vec<(u32, Vec<Item>, Vec<Pending>)> = Vec::with_capacity(1);
+    for (item, pending) in items.into_iter().zip(pending) {
+        let shard = home(&item).map_or(0, |conversation| store.shard(&conversation));
+        match parts.iter_mut().find(|(of, ..)| *of == shard) {
+            Some((_, items, waiting)) => {
+                items.push(item);
+                waiting.push(pending);
+            }
+            None => parts.push((shard, vec![item], vec![pending])),
+        }
+    }
+    parts.into_iter().map(|(_, items, pending)| (items, pending)).collect()
+}
+
+/// The conversation that an item is about first of all.
+fn home(item: &Item) -> Option<ConversationId> {
+    let written = |write: &Write| match write {
+        Write::RaiseRules(conversation)
+        | Write::Standing(StandingChange { conversation, .. })
+        | Write::Read { conversation, .. }
+        | Write::Delivered { conversation, .. }
+        | Write::Redact { conversation, .. }
+        | Write::Trim { conversation, .. } => Some(*conversation),
+        Write::PutGroup(group) => Some(ConversationId::Group(group.id)),
+        Write::PutAccount(_) | Write::PutDevice(_) | Write::DeleteDevice(_) | Write::Attach { .. } => None,
+    };
+    let appended = item.append.first().map(|entry| entry.conversation);
+    appended.or_else(|| item.write.iter().find_map(written))
+}
+
 /// A submission whose item is in flight.
 struct Pending {
     deadline: Instant,
@@ -156,7 +188,7 @@ impl Committer {
             submissions.extend(self.queue.take(rows.saturating_sub(submissions.len()), bytes));
         }
         let Decided { items, pending, deferred } = self.decide(submissions).await;
-        if !items.is_empty() {
+        for (items, pending) in by_shard(&*self.inner.store, items, pending) {
             let now = self.inner.environment.clock.now();
             self.commit(Batch { writer: self.writer, number: 0, now, items }, pending).await;
         }

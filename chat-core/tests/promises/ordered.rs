@@ -1,12 +1,14 @@
 //! **ordered**: all members see one order of a conversation, without a gap, whoever writes from
 //! wherever.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use chat_core::testkit::faults::FaultyStore;
 use chat_core::{GroupAction, Timestamp};
 
 use crate::client::words;
-use crate::world::{World, act, closed, create, direct, group, join, say, text};
+use crate::world::{World, act, closed, config, create, direct, group, join, say, text};
 
 #[tokio::test(start_paused = true)]
 async fn everyone_sees_one_gapless_order_of_what_many_write_from_several_nodes() {
@@ -127,5 +129,35 @@ async fn on_several_threads_the_order_is_one_and_nothing_is_missing() {
             person.reaches(at, log.len() as u64).await;
             assert_eq!(person.logs[&at], log);
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_stays_within_one_shard_of_the_store() {
+    let world = World::new();
+    let (store, faults) = FaultyStore::new(Arc::clone(&world.store));
+    faults.shards(3);
+    let engine = world.builder_over(Arc::new(store), config()).start().await.expect("an engine");
+    let ada = join(&engine, "ada").await;
+    let mut others = Vec::new();
+    for number in 0..9 {
+        others.push(join(&engine, &format!("p{number}")).await);
+    }
+    let begun = faults.commits_begun();
+    let mut pending = Vec::new();
+    for round in 0..5 {
+        for other in &others {
+            let send = text(direct(&ada, other), format!("{round}"));
+            pending.push(ada.begin_send(send).await.expect("queued"));
+        }
+    }
+    for send in pending {
+        send.await.expect("stored");
+    }
+    assert!(faults.commits_begun() - begun < 20, "they gather all the same");
+    assert_eq!(faults.spanning_batches(), 0);
+    for other in &others {
+        let log = world.log(direct(&ada, other)).await;
+        assert_eq!(log.iter().filter_map(words).collect::<Vec<_>>(), ["0", "1", "2", "3", "4"]);
     }
 }

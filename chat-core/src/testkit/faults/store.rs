@@ -1,7 +1,7 @@
 //! A store that is slow, frozen or away, and whose commits may end in doubt.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -56,6 +56,8 @@ struct Shared {
     faults: Mutex<VecDeque<CommitFault>>,
     committed: AtomicU64,
     epoch: AtomicU64,
+    shards: AtomicU32,
+    spanning: AtomicU64,
 }
 
 impl StoreFaults {
@@ -72,6 +74,16 @@ impl StoreFaults {
     /// What happens to the next commits, one after the other, after the weather let them pass.
     pub fn on_next_commits(&self, faults: impl IntoIterator<Item = CommitFault>) {
         self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);
+    }
+
+    /// Spreads conversations over so many shards from now on; 0 for those of the store itself.
+    pub fn shards(&self, number: u32) {
+        self.shared.shards.store(number, Ordering::Relaxed);
+    }
+
+    /// How many batches named conversations of several shards in different items.
+    pub fn spanning_batches(&self) -> u64 {
+        self.shared.spanning.load(Ordering::Relaxed)
     }
 
     /// Says another epoch from now on, as after an operator has restored a backup; 0 for the store's
@@ -109,6 +121,8 @@ impl FaultyStore {
             faults: Mutex::default(),
             committed: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
+            shards: AtomicU32::new(0),
+            spanning: AtomicU64::new(0),
         };
         let faults = StoreFaults { shared: Arc::new(shared) };
         let is_shared = store.is_shared();
@@ -152,7 +166,10 @@ impl FaultyStore {
 #[async_trait]
 impl Store for FaultyStore {
     fn shard(&self, conversation: &ConversationId) -> u32 {
-        self.store.shard(conversation)
+        match self.faults.shared.shards.load(Ordering::Relaxed) {
+            0 => self.store.shard(conversation),
+            shards => conversation.key().iter().map(|byte| u32::from(*byte)).sum::<u32>() % shards,
+        }
     }
 
     fn writers(&self) -> usize {
@@ -174,6 +191,9 @@ impl Store for FaultyStore {
     async fn commit(&self, batch: &Batch) -> Result<Vec<Outcome>, StoreError> {
         let shared = &self.faults.shared;
         shared.committed.fetch_add(1, Ordering::Relaxed);
+        let appended = batch.items.iter().filter_map(|item| item.append.first());
+        let shards: BTreeSet<_> = appended.map(|entry| self.shard(&entry.conversation)).collect();
+        shared.spanning.fetch_add(u64::from(shards.len() > 1), Ordering::Relaxed);
         self.weather(&shared.commits).await?;
         let fault = shared.faults.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let ambiguous = || StoreError::new(StoreErrorKind::Ambiguous, "losing the answer");
