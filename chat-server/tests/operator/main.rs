@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 mod backends;
+mod migrating;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
