@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo bench -p chat-store --features server-tests --bench mysql             # everything
-//! cargo bench -p chat-store --features server-tests --bench mysql -- commits  # or: layouts
+//! cargo bench -p chat-store --features server-tests --bench mysql -- commits  # or: layouts, settings
 //! ```
 //!
 //! It starts a MariaDB of its own: flushed at every commit, with a buffer pool of 2 GiB and a redo log
@@ -15,6 +15,7 @@ mod load;
 #[path = "../../tests/mysql/server.rs"]
 #[allow(dead_code, reason = "tests ask more of a server")]
 mod server;
+mod settings;
 
 use server::Server;
 
@@ -32,6 +33,10 @@ async fn main() -> Result<(), Failure> {
     }
     if is_asked_for("layouts") {
         layouts::measure(&server).await?;
+    }
+    if is_asked_for("settings") {
+        drop(server);
+        settings::measure(&options).await?;
     }
     Ok(())
 }
