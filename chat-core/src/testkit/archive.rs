@@ -78,5 +78,6 @@ cases! { $
         a_history_of_its_own_begins_when_it_is_finished,
         records_that_are_out_of_order_are_refused,
         records_that_contradict_each_other_are_refused,
+        commands_that_contradict_each_other_are_refused,
     }
 }
