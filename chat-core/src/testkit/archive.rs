@@ -1,4 +1,4 @@
-//! The conformance suite of [`Export`] and [`Import`](crate::store::archive::Import): one case for
+//! The conformance suite of [`Export`] and [`Import`]: one case for
 //! each clause of the contract, named in its words.
 //!
 //! A case is a plain async function of a fresh, empty store, which it fills, and of a [`Place`] into

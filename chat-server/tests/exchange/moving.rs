@@ -38,9 +38,10 @@ async fn fill(address: &str) -> Told {
     };
     let pair = direct(people[0].1.session, people[1].1.session);
     let mut receipts = Vec::new();
-    for number in 10..40 {
-        let who = usize::from(number % 2 == 0);
-        let request = text(number, if number % 3 == 0 { pair } else { group }, format!("wörter {number} 🦀"));
+    for number in 10..40_u64 {
+        let who = usize::from(number.is_multiple_of(2));
+        let request =
+            text(number, if number.is_multiple_of(3) { pair } else { group }, format!("wörter {number} 🦀"));
         receipts.push((who, request.clone(), receipt(&mut connections[who], request).await));
     }
     let read = Request::MarkRead { conversation: group, seq: 9 };
