@@ -208,10 +208,10 @@ pub trait Import: Send + Sync + 'static {
     /// A dropped future may or may not have written the page, and no part of it.
     async fn write(&self, archive: ArchiveId, records: &[Record]) -> Result<(), StoreError>;
 
-    /// Makes it a store that can be served, and says its epoch.
+    /// Makes it a store that can be served, and says its epoch. It may take long: indices may be made.
     ///
     /// # Errors
-    /// Those of [`Import::write`].
+    /// Those of [`Import::write`]; that one command was recorded twice may be found only here.
     async fn finish(&self, archive: ArchiveId) -> Result<Epoch, StoreError>;
 
     /// Releases what it holds; calls after this may fail.

@@ -1,4 +1,4 @@
-//! The conformance suite of [`Export`] and [`Import`](crate::store::archive::Import): one case for
+//! The conformance suite of [`Export`] and [`Import`]: one case for
 //! each clause of the contract, named in its words.
 //!
 //! A case is a plain async function of a fresh, empty store, which it fills, and of a [`Place`] into
@@ -78,5 +78,6 @@ cases! { $
         a_history_of_its_own_begins_when_it_is_finished,
         records_that_are_out_of_order_are_refused,
         records_that_contradict_each_other_are_refused,
+        commands_that_contradict_each_other_are_refused,
     }
 }

@@ -23,6 +23,12 @@ use super::{OpenError, SqliteOptions, join, read, schema, thread};
 
 const ATTEMPTED: &str = "importing";
 
+/// The index of commands, as the schema has it. Entries come in the order of conversations, in which
+/// client ids are scattered: kept up to date meanwhile, it takes more and more of the time, while in the
+/// end it is sorted once.
+const INDEX_COMMANDS: &str = "CREATE UNIQUE INDEX IF NOT EXISTS log_once
+    ON log (client_id, sender, conversation) WHERE client_id IS NOT NULL";
+
 /// An import into the store of a folder. Nobody else can open the folder meanwhile.
 ///
 /// Dropping it without [`close`](Import::close) finishes what is queued, too, and blocks meanwhile.
@@ -113,6 +119,7 @@ impl Import for SqliteImport {
         let epoch = self.epoch.map(|epoch| epoch.0.cast_signed());
         self.transact(move |db| {
             state(db)?.reached(archive)?;
+            db.execute_batch(INDEX_COMMANDS)?;
             // SQLite seeds its generator from the operating system.
             db.execute("UPDATE store SET epoch = coalesce(?1, random())", [epoch])?;
             if db.execute("UPDATE archive_import SET finished = TRUE", [])? == 0 {
@@ -172,6 +179,7 @@ fn write(db: &Connection, archive: ArchiveId, records: &[Record]) -> Result<(), 
     let reached = found.reached(archive)?;
     if found == ImportState::Empty {
         begin(db, archive, false)?;
+        db.execute_batch("DROP INDEX log_once")?;
     }
     let records = remaining(reached.as_ref(), records)?;
     let mut rows = Rows::default();

@@ -1,5 +1,6 @@
 //! Places for stores in temporary folders.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,17 +16,21 @@ impl Folder {
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().expect("a temporary folder"))
     }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
 }
 
 #[async_trait]
 impl Place for Folder {
     async fn import(&self) -> Arc<dyn Import> {
-        let opened = SqliteImport::open(self.0.path(), &SqliteOptions::default());
+        let opened = SqliteImport::open(self.path(), &SqliteOptions::default());
         Arc::new(opened.expect("a folder in order"))
     }
 
     async fn open(&self) -> Option<Arc<dyn Export>> {
-        match SqliteStore::open(self.0.path(), &SqliteOptions::default()) {
+        match SqliteStore::open(self.path(), &SqliteOptions::default()) {
             Ok(store) => Some(Arc::new(store)),
             Err(OpenError::Importing { .. }) => None,
             Err(error) => panic!("a folder in order: {error:?}"),

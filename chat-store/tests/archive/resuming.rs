@@ -152,3 +152,29 @@ async fn a_folder_that_is_in_use_is_refused_and_left_as_it_is() {
     assert_eq!(records(&*store).await, before);
     store.close().await;
 }
+
+/// The statements that made what is in the file of a folder.
+fn schema(folder: &Folder) -> Vec<(String, Option<String>)> {
+    let db = rusqlite::Connection::open(folder.path().join("chat.db")).expect("a database");
+    let mut statement = db.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").expect("a query");
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, Option<String>>(1)?)));
+    let rows = rows.expect("it answers").map(|row| row.expect("two texts"));
+    // White space and what is said when it is made are no part of it.
+    let words =
+        |sql: String| sql.replace("IF NOT EXISTS ", "").split_whitespace().collect::<Vec<_>>().join(" ");
+    rows.map(|(name, sql)| (name, sql.map(words))).collect()
+}
+
+#[tokio::test]
+async fn a_folder_that_was_imported_has_the_schema_of_any_other() {
+    let (used, imported) = (Folder::new(), Folder::new());
+    used.open().await.expect("an empty folder").close().await;
+    let store = MemoryStore::new(Epoch(7));
+    Installation::fill(&store, 44).await;
+    let import = imported.import().await;
+    let file = file_of(&store).await;
+    archive::import(&*import, Cursor::new(&file), Resume::Refused, |_| ()).await.expect("it is whole");
+    import.close().await;
+    drop(import);
+    assert_eq!(schema(&imported), schema(&used));
+}

@@ -205,7 +205,7 @@ pub async fn records_that_are_out_of_order_are_refused(source: Arc<dyn Export>, 
     import.close().await;
 }
 
-/// What no store holds at once: one name or handle of two, one command twice. It is no passing failure.
+/// What no store holds at once: one name or handle of two. It is no passing failure.
 pub async fn records_that_contradict_each_other_are_refused(source: Arc<dyn Export>, place: Arc<dyn Place>) {
     Installation::fill(&*source, 14).await;
     let import = place.import().await;
@@ -226,10 +226,6 @@ pub async fn records_that_contradict_each_other_are_refused(source: Arc<dyn Expo
                 let id = GroupId::new(group.id.number() + 1).ok();
                 id.map(|id| Record::Group(Group { id, ..group }))
             }
-            Record::Entry(mut logged) if logged.digest.is_some() => {
-                logged.entry.seq += 1;
-                Some(Record::Entry(logged))
-            }
             _ => None,
         };
         if let Some(next) = next {
@@ -247,4 +243,28 @@ pub async fn records_that_contradict_each_other_are_refused(source: Arc<dyn Expo
         ImportState::Unfinished { reached: Some(Position::Entry(..)), .. }
     ));
     import.close().await;
+}
+
+/// One command twice, which is found in the end at the latest, and is no passing failure either.
+pub async fn commands_that_contradict_each_other_are_refused(source: Arc<dyn Export>, place: Arc<dyn Place>) {
+    Installation::fill(&*source, 15).await;
+    let mut all = records(&*source).await;
+    let twice = all.iter().rev().find_map(|record| match record {
+        Record::Entry(logged) if logged.digest.is_some() => Some(logged.clone()),
+        _ => None,
+    });
+    let mut twice = twice.expect("there are commands");
+    twice.entry.seq += 1_000;
+    all.retain(|record| record.position() < Position::Entry(twice.conversation, twice.entry.seq));
+    all.push(Record::Entry(twice));
+    let import = place.import().await;
+    let imported = match import.write(ARCHIVE, &all).await {
+        Ok(()) => import.finish(ARCHIVE).await.map(drop),
+        Err(error) => Err(error),
+    };
+    let error = imported.expect_err("a command is there twice");
+    assert_eq!(error.kind(), StoreErrorKind::Invalid, "{error:?}");
+    assert!(!matches!(state(&*import).await, ImportState::Finished(_)));
+    import.close().await;
+    drop(import);
 }

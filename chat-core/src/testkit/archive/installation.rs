@@ -183,7 +183,7 @@ impl Installation {
                     1 => JoinPolicy::Request,
                     _ => JoinPolicy::Invitation,
                 },
-                history: if number % 2 == 0 { HistoryPolicy::All } else { HistoryPolicy::SinceJoin },
+                history: if number.is_multiple_of(2) { HistoryPolicy::All } else { HistoryPolicy::SinceJoin },
             },
             members: (number % 7) as u32,
             dissolved: false,
@@ -298,7 +298,7 @@ impl Installation {
                 items.push(self.spoken(numbers, here, sender));
             }
             // Several commands of one client id: of other senders, and in other conversations.
-            if turn % 20 == 0 {
+            if turn.is_multiple_of(20) {
                 let shared = ClientId([turn as u8; 16]);
                 for (place, who) in [(direct(1, 2), 1), (direct(1, 2), 2), (group(TRIMMED), 1), (inbox(1), 1)]
                 {
@@ -306,7 +306,7 @@ impl Installation {
                 }
             }
             // A command that concerns several conversations, and is recorded in the first.
-            if turn % 15 == 0 {
+            if turn.is_multiple_of(15) {
                 let mut item = command(id(numbers), notice(inbox(3), 3, "requested"));
                 item.append.push(notice(inbox(2), 3, "asked"));
                 item.append.push(message(direct(1, 3), 3, "hello"));
