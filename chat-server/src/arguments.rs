@@ -10,13 +10,15 @@ use clap::{Parser, Subcommand};
 /// --node it is one node of a cluster.
 ///
 /// When it accepts connections it prints one line, `ready tcp=ADDRESS`, on standard output, followed
-/// by ` http=ADDRESS` with --http; its log goes to standard error. SIGTERM or Ctrl-C stops it in order, a second one at once.
+/// by ` http=ADDRESS` with --http; its log goes to standard error. SIGTERM or Ctrl-C stops it in order,
+/// a second one at once.
 ///
 /// Each setting of the file can also be given in the environment: CHAT_ and its key in capitals with
 /// _ for the dot, such as CHAT_LOG or CHAT_CONNECTIONS_MAX. Flags beat the environment, and the
 /// environment beats the file.
 ///
-/// Exit codes: 0 stopped in order or done, 1 could not start or not be done, 2 wrong settings.
+/// Exit codes: 0 stopped in order or done, 1 could not start or not be done, 2 wrong settings, 3 from
+/// `migrate --check`: there is something to do.
 #[derive(Debug, Parser)]
 #[command(name = "chat-server", version, max_term_width = 100)]
 pub(crate) struct Arguments {
