@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chat_core::store::Store;
 use chat_store::mysql::{MysqlOptions, MysqlStore};
 
 use super::Failure;
