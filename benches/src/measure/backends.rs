@@ -32,6 +32,8 @@ impl Backends {
     pub async fn start(folder: &Path) -> Result<Self, Failure> {
         let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
         let data = format!("--datadir={}", path("mariadb"));
+        // A server that starts empties its folder of temporary tables, those of others included.
+        let temporary = format!("--tmpdir={}", folder.display());
         let installed = Command::new("mariadb-install-db")
             .args([
                 "--no-defaults",
@@ -39,7 +41,7 @@ impl Backends {
                 "--skip-test-db",
                 "--auth-root-authentication-method=normal",
             ])
-            .arg(&data)
+            .args([&data, &temporary])
             .output()
             .await?;
         if !installed.status.success() {
@@ -50,7 +52,7 @@ impl Backends {
             .args(["--no-defaults", "--user=root", "--bind-address=127.0.0.1", "--skip-name-resolve"])
             .args(["--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=2G"])
             .args(["--innodb-log-file-size=1G", "--max-connections=500"])
-            .args([data, format!("--socket={}", path("socket")), format!("--pid-file={}", path("pid"))])
+            .args([data, temporary, format!("--socket={}", path("socket")), format!("--pid-file={}", path("pid"))])
             .arg(format!("--port={database_port}"))
             .stderr(Stdio::null())
             .kill_on_drop(true)

@@ -73,6 +73,8 @@ impl Maria {
             .arg("--no-defaults")
             .args(user(folder.path()))
             .arg(format!("--datadir={}/data", folder.path().display()))
+            // A server that starts empties its folder of temporary tables, those of others included.
+            .arg(format!("--tmpdir={}", folder.path().display()))
             .args(["--skip-test-db", "--auth-root-authentication-method=normal"])
             .output()
             .expect("MariaDB is installed");
