@@ -1,17 +1,14 @@
 //! Presence over several nodes: convergent, whatever becomes of nodes and of the bus between them.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use chat_core::bus::{Bus, BusEvent, BusUnavailable, Message, Published, Topic};
-use chat_core::memory::InProcessEndpoint;
+use chat_core::bus::Topic;
 use chat_core::testkit::faults::{BusFaults, BusWeather, FaultyBus};
 use chat_core::{DevicePolicy, EndReason, Engine, ErrorKind, UserId};
 
 use crate::client::Client;
 use crate::presence::{GATHERED as MOMENT, acquaint, later, presence};
+use crate::published::Recorded;
 use crate::world::{World, again, another, befriend, config, join, login};
 
 const LEASE: Duration = Duration::from_secs(10);
@@ -242,42 +239,13 @@ async fn a_clean_stop_is_seen_without_waiting_for_the_lease() {
     assert_eq!(presence(&ada, back.user()), [], "its client came back elsewhere in time");
 }
 
-/// Counts what one node publishes.
-struct Counted {
-    bus: InProcessEndpoint,
-    published: Arc<AtomicUsize>,
-}
-
-#[async_trait]
-impl Bus for Counted {
-    fn publish(&self, topic: Topic, message: Message) -> Published {
-        if topic == Topic::Nodes {
-            self.published.fetch_add(1, Ordering::Relaxed);
-        }
-        self.bus.publish(topic, message)
-    }
-
-    async fn subscribe(&self, topics: &[Topic]) -> Result<(), BusUnavailable> {
-        self.bus.subscribe(topics).await
-    }
-
-    fn unsubscribe(&self, topics: &[Topic]) {
-        self.bus.unsubscribe(topics);
-    }
-
-    async fn receive(&self) -> Option<BusEvent> {
-        self.bus.receive().await
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_storm_of_logins_is_told_to_other_nodes_in_a_few_messages() {
     const PEOPLE: usize = 200;
     const FRIENDS: usize = 20;
     let world = World::new();
-    let published = Arc::new(AtomicUsize::new(0));
-    let counted = Counted { bus: world.bus.endpoint(), published: Arc::clone(&published) };
-    let (here, there) = (world.node_on(counted).await, world.node().await);
+    let (bus, published) = Recorded::new(world.bus.endpoint());
+    let (here, there) = (world.node_on(bus).await, world.node().await);
     let mut observer = join(&there, "observer").await;
     let mut people = Vec::new();
     for number in 0..PEOPLE {
@@ -293,7 +261,7 @@ async fn a_storm_of_logins_is_told_to_other_nodes_in_a_few_messages() {
     let tokens: Vec<_> = people.into_iter().map(Client::into_token).collect();
     later(&mut observer, LEASE).await;
     observer.ephemerals.clear();
-    let before = published.load(Ordering::Relaxed);
+    published.take();
     let mut back = Vec::new();
     for token in tokens {
         back.push(again(&here, token).await);
@@ -302,7 +270,7 @@ async fn a_storm_of_logins_is_told_to_other_nodes_in_a_few_messages() {
     for user in users {
         assert_eq!(presence(&observer, user), [true]);
     }
-    let messages = published.load(Ordering::Relaxed) - before;
+    let messages = published.take().iter().filter(|topic| **topic == Topic::Nodes).count();
     assert!(messages <= 10, "{messages} messages for {PEOPLE} log-ins of users with {FRIENDS} contacts");
 }
 
