@@ -13,6 +13,8 @@ mod groups;
 mod health;
 mod hooks;
 mod hub;
+#[cfg(all(test, interleavings))]
+mod interleavings;
 mod login;
 mod messages;
 mod outbox;
@@ -25,6 +27,7 @@ mod repair;
 mod rules;
 mod session;
 mod slots;
+mod sync;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};

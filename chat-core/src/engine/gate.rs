@@ -9,9 +9,10 @@
 //! delivers outside the lock. Who listens changes only under the lock, between chunks.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use super::outbox::Outbox;
+use super::sync::{Mutex, MutexGuard};
 use crate::{Chunk, ConversationId, Seq, UserId};
 
 /// The gate of one conversation on this node.
@@ -234,12 +235,11 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
-
     use bytes::Bytes;
 
     use super::super::figures::OutboxCounts;
     use super::super::outbox::OutboxLimits;
+    use super::super::sync::AtomicUsize;
     use super::*;
     use crate::{DeviceId, Entry, Event, GroupId, Kind, Timestamp};
 

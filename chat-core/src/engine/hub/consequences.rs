@@ -58,11 +58,9 @@ impl Hub {
         let mut removed = Vec::new();
         self.close_if(&gate.conversation, |gate| {
             removed = gate.detach_user(user);
+            removed.iter().for_each(|listener| listener.forget(&gate.conversation));
             gate.is_deserted()
         });
-        for listener in &removed {
-            listener.forget(&gate.conversation);
-        }
         removed
     }
 
