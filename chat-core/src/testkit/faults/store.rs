@@ -41,6 +41,8 @@ pub enum CommitFault {
     NotDoneAndAmbiguous,
     /// It is not carried out, and answered [`StoreErrorKind::Unavailable`].
     Unavailable,
+    /// It is carried out, and answered so much later: others see it before its writer knows.
+    DoneButLate(Duration),
 }
 
 /// Says how a [`FaultyStore`] fails. Cheap to clone: clones steer the same store.
@@ -74,6 +76,13 @@ impl StoreFaults {
     /// What happens to the next commits, one after the other, after the weather let them pass.
     pub fn on_next_commits(&self, faults: impl IntoIterator<Item = CommitFault>) {
         self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);
+    }
+
+    /// Fair weather, and no faults of coming commits any more.
+    pub fn cease(&self) {
+        self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.commits(StoreWeather::Fair);
+        self.reads(StoreWeather::Fair);
     }
 
     /// Spreads conversations over so many shards from now on; 0 for those of the store itself.
@@ -206,6 +215,11 @@ impl Store for FaultyStore {
             Some(CommitFault::NotDoneAndAmbiguous) => Err(ambiguous()),
             Some(CommitFault::Unavailable) => {
                 Err(StoreError::new(StoreErrorKind::Unavailable, "refusing a commit"))
+            }
+            Some(CommitFault::DoneButLate(delay)) => {
+                let outcomes = self.store.commit(batch).await;
+                tokio::time::sleep(delay).await;
+                outcomes
             }
         }
     }
