@@ -91,6 +91,8 @@ pub enum Fault {
     CommitInDoubt,
     /// A commit is lost, and so is its answer.
     CommitLost,
+    /// A commit's answer is lost, and it is carried out later.
+    CommitDelayed,
     /// A commit is seen by others before its writer hears of it.
     CommitLate,
     /// A node loses all its memory and starts again.
@@ -105,7 +107,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::BusLoss,
         Self::BusRepetition,
         Self::BusDelay,
@@ -117,6 +119,7 @@ impl Fault {
         Self::StoreRefusing,
         Self::CommitInDoubt,
         Self::CommitLost,
+        Self::CommitDelayed,
         Self::CommitLate,
         Self::Crash,
         Self::ClockJump,

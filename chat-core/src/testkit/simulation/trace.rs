@@ -32,15 +32,15 @@ fn concerns(what: &What, wanted: Option<ConversationId>) -> bool {
             let blocked = written.blocks.iter().any(|(conversation, ..)| is(*conversation));
             blocked || written.appended.iter().any(|(conversation, ..)| is(*conversation))
         }
-        What::Asked { command, user, .. } => {
-            wanted.is_none() || command.conversation(Some(*user)).is_none_or(is)
-        }
-        What::Answered { .. } => wanted.is_none(),
+        What::Asked { command, user, .. } => command.conversation(Some(*user)).is_some_and(is),
+        What::Answered { .. } | What::Waiting { .. } => false,
         What::Received { conversation, .. } | What::Shown { conversation, .. } => is(*conversation),
         What::Flaw { conversation, .. } => is(*conversation),
         What::State { state, .. } => is(state.conversation),
         What::Behind(_, at) => at.is_none_or(|(conversation, _)| is(conversation)),
-        What::Heard(..) | What::Waiting { .. } => wanted.is_none(),
+        What::Heard(_, ephemeral) => {
+            wanted.is_none() && matches!(ephemeral, crate::Ephemeral::Presence { .. })
+        }
         What::Calm(_) => true,
     }
 }

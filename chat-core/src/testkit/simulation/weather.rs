@@ -80,11 +80,12 @@ impl Weather {
                     node.store.reads(StoreWeather::Fair);
                 });
             }
-            Fault::CommitInDoubt | Fault::CommitLost | Fault::CommitLate => {
-                let late = self.draw.millis(1, 800);
+            Fault::CommitInDoubt | Fault::CommitLost | Fault::CommitDelayed | Fault::CommitLate => {
+                let late = self.draw.millis(1, 1_500);
                 let fault = match fault {
                     Fault::CommitInDoubt => CommitFault::DoneButAmbiguous,
                     Fault::CommitLost => CommitFault::NotDoneAndAmbiguous,
+                    Fault::CommitDelayed => CommitFault::AmbiguousThenDone(late),
                     _ => CommitFault::DoneButLate(late),
                 };
                 node.store.on_next_commits(std::iter::repeat_n(fault, 1 + self.draw.below(3)));

@@ -77,7 +77,8 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
 /// How far a command moves read and delivered positions for certain.
 fn certain(command: &Command, seen: impl Fn(ConversationId) -> Seq) -> Option<(ConversationId, Seq, Seq)> {
     match command {
-        Command::MarkRead(at, seq) => Some((*at, (*seq).min(seen(*at)), (*seq).min(seen(*at)))),
+        // The delivered position follows only where the read cursor moves.
+        Command::MarkRead(at, seq) => Some((*at, (*seq).min(seen(*at)), 0)),
         Command::MarkDelivered(at, seq) => Some((*at, 0, (*seq).min(seen(*at)))),
         Command::Send(send) => {
             send.read_up_to.map(|seq| (send.conversation, seq.min(seen(send.conversation)), 0))

@@ -9,7 +9,12 @@ use super::Finding;
 use crate::{ConversationId, Relation, UserId};
 
 pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
-    evidence.calms().flat_map(judge).collect()
+    let mut findings = Vec::new();
+    for (number, calm) in (1..).zip(evidence.calms()) {
+        let found = judge(calm).into_iter().map(|finding| finding.words);
+        findings.extend(found.map(|words| Finding::anywhere(format!("in calm {number}: {words}"))));
+    }
+    findings
 }
 
 fn judge(calm: &Calm) -> Vec<Finding> {
