@@ -246,6 +246,7 @@ impl Run {
         self.world.phase.send_replace(Phase::Calm(absent.clone()));
         let minds = self.minds.iter().filter(|(user, _)| !absent.contains(user));
         let present: Vec<_> = minds.map(|(_, mind)| Arc::clone(mind)).collect();
+        present.iter().for_each(|mind| mind.is_to_ask());
         let mut calm = Calm::default();
         wait_until(REST_WITHIN, || present.iter().all(|mind| mind.unrest().is_none())).await;
         for mind in &present {

@@ -192,6 +192,11 @@ impl Mind {
         self.number
     }
 
+    /// What it was told of its contacts before does not count any more.
+    pub(in super::super) fn is_to_ask(&self) {
+        self.look().told = None;
+    }
+
     /// Whether it was told of its contacts.
     pub(in super::super) fn has_told(&self) -> bool {
         self.look().told.is_some()
