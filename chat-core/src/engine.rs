@@ -194,6 +194,13 @@ impl Engine {
         }
         inner.store.close().await;
     }
+
+    /// Stops it as the loss of its process would: in the middle of whatever it does, without a word to
+    /// anyone. Commands that are under way are never answered; whoever waits for them must be dropped.
+    #[cfg(feature = "testkit")]
+    pub fn crash(&self) {
+        *self.core.tasks.lock().unwrap_or_else(PoisonError::into_inner) = Tasks::default();
+    }
 }
 
 /// What became of a command that was carried out through [`Inner::settle`].

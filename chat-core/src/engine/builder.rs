@@ -69,6 +69,13 @@ impl EngineBuilder {
         self
     }
 
+    /// As [`EngineBuilder::bus`], for an endpoint that others hold too.
+    #[must_use]
+    pub fn bus_shared(mut self, bus: Arc<dyn Bus>) -> Self {
+        self.bus = Some(bus);
+        self
+    }
+
     /// Who tells the time of day. Default: the system.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {

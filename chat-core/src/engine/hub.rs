@@ -222,16 +222,39 @@ impl Hub {
     /// Lets a session listen to a conversation. Whether the gate knew its position; else
     /// [`Hub::begin`] must follow with the head read after this.
     pub(crate) fn attach(&self, conversation: ConversationId, outbox: &Arc<Outbox>) -> bool {
+        // Of a direct conversation that had no head when they began, earlier sessions of its users
+        // have no gate: once there is one, nothing else would let them listen.
+        let bystanders = match self.gate(&conversation) {
+            Some(_) => Vec::new(),
+            None => self.participants(&conversation),
+        };
         let known = {
             let mut gates = self.gate_shard(&conversation);
+            let is_new = !gates.contains_key(&conversation);
             let gate = gates.entry(conversation).or_insert_with(|| Arc::new(Gate::new(conversation, None)));
             // Under the shard's lock, as wherever a gate and its listener part: both know of each other,
             // or neither does.
             outbox.remember(conversation);
-            gate.attach(outbox)
+            let known = gate.attach(outbox);
+            for bystander in bystanders.iter().filter(|one| is_new && one.session != outbox.session) {
+                bystander.remember(conversation);
+                gate.attach_bystander(bystander);
+            }
+            known
         };
         self.detach_ended(&conversation, outbox);
+        for bystander in &bystanders {
+            self.detach_ended(&conversation, bystander);
+        }
         known
+    }
+
+    /// The sessions here of the two users of a direct conversation; none of another one.
+    fn participants(&self, conversation: &ConversationId) -> Vec<Arc<Outbox>> {
+        let ConversationId::Direct(pair) = conversation else { return Vec::new() };
+        let mut sessions = self.sessions(pair.low());
+        sessions.extend(self.sessions(pair.high()));
+        sessions
     }
 
     /// A session that ended meanwhile may have left its gates before this one knew it.
@@ -387,9 +410,7 @@ impl Hub {
         if let Some(gate) = self.gate(&conversation) {
             return Some(gate);
         }
-        let ConversationId::Direct(pair) = conversation else { return None };
-        let mut sessions = self.sessions(pair.low());
-        sessions.extend(self.sessions(pair.high()));
+        let sessions = self.participants(&conversation);
         if sessions.is_empty() {
             return None;
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::store::{
     Batch, JournalPage, JournalPosition, Once, Outcome, Store, StoreError, StoreErrorKind, Stored,
@@ -41,6 +42,10 @@ pub enum CommitFault {
     NotDoneAndAmbiguous,
     /// It is not carried out, and answered [`StoreErrorKind::Unavailable`].
     Unavailable,
+    /// It is answered [`StoreErrorKind::Ambiguous`] at once, and carried out so much later.
+    AmbiguousThenDone(Duration),
+    /// It is carried out, and answered so much later: others see it before its writer knows.
+    DoneButLate(Duration),
 }
 
 /// Says how a [`FaultyStore`] fails. Cheap to clone: clones steer the same store.
@@ -54,6 +59,8 @@ struct Shared {
     commits: watch::Sender<StoreWeather>,
     reads: watch::Sender<StoreWeather>,
     faults: Mutex<VecDeque<CommitFault>>,
+    /// Commits that are still to be carried out; they end with the store.
+    late: Mutex<JoinSet<()>>,
     committed: AtomicU64,
     epoch: AtomicU64,
     shards: AtomicU32,
@@ -74,6 +81,13 @@ impl StoreFaults {
     /// What happens to the next commits, one after the other, after the weather let them pass.
     pub fn on_next_commits(&self, faults: impl IntoIterator<Item = CommitFault>) {
         self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);
+    }
+
+    /// Fair weather, and no faults of coming commits any more.
+    pub fn cease(&self) {
+        self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.commits(StoreWeather::Fair);
+        self.reads(StoreWeather::Fair);
     }
 
     /// Spreads conversations over so many shards from now on; 0 for those of the store itself.
@@ -119,6 +133,7 @@ impl FaultyStore {
             commits: watch::Sender::new(StoreWeather::Fair),
             reads: watch::Sender::new(StoreWeather::Fair),
             faults: Mutex::default(),
+            late: Mutex::default(),
             committed: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
             shards: AtomicU32::new(0),
@@ -206,6 +221,21 @@ impl Store for FaultyStore {
             Some(CommitFault::NotDoneAndAmbiguous) => Err(ambiguous()),
             Some(CommitFault::Unavailable) => {
                 Err(StoreError::new(StoreErrorKind::Unavailable, "refusing a commit"))
+            }
+            Some(CommitFault::AmbiguousThenDone(delay)) => {
+                let (store, batch) = (Arc::clone(&self.store), batch.clone());
+                let mut late = shared.late.lock().unwrap_or_else(PoisonError::into_inner);
+                late.spawn(async move {
+                    tokio::time::sleep(delay).await;
+                    // Nobody waits for what becomes of it.
+                    let _outcomes = store.commit(&batch).await;
+                });
+                Err(ambiguous())
+            }
+            Some(CommitFault::DoneButLate(delay)) => {
+                let outcomes = self.store.commit(batch).await;
+                tokio::time::sleep(delay).await;
+                outcomes
             }
         }
     }
