@@ -101,14 +101,14 @@ impl Client {
 }
 
 /// Commits entries, and offers each once it is committed, as committers of several nodes do.
-fn write(hub: &Hub, head: &Mutex<Seq>, entries: usize) {
+fn write(hub: &Hub, head: &Mutex<Seq>, conversation: ConversationId, entries: usize) {
     for _ in 0..entries {
         let seq = {
             let mut head = head.lock().expect("no model panics with it");
             *head += 1;
             *head
         };
-        hub.offer(chunk(group(1), seq));
+        hub.offer(chunk(conversation, seq));
     }
 }
 
@@ -123,60 +123,103 @@ fn fill_holes(hub: &Hub, head: &Mutex<Seq>) {
     }
 }
 
-/// Listens, then reads the head, then hears everything that follows it.
-fn listen(hub: &Hub, head: &Mutex<Seq>, number: u64, last: Seq) {
-    let outbox = outbox(number, 1 << 20);
-    hub.add_session(&outbox);
-    let known = hub.attach(group(1), &outbox);
+/// Listens, then reads the head: what follows it will be heard.
+fn listen(hub: &Hub, head: &Mutex<Seq>, conversation: ConversationId, outbox: &Arc<Outbox>) -> Client {
+    let known = hub.attach(conversation, outbox);
     let read = *head.lock().expect("no model panics with it");
     if !known {
-        hub.begin(&group(1), &outbox, read);
+        hub.begin(&conversation, outbox, read);
     }
-    let mut client = Client(BTreeMap::from([(group(1), read)]));
-    client.reach(&outbox, group(1), last);
-    hub.remove_session(&outbox);
+    Client(BTreeMap::from([(conversation, read)]))
+}
+
+type Task = Box<dyn FnOnce(&Hub, &Mutex<Seq>) + Send>;
+
+/// Runs tasks beside what an engine runs beside its gates, and then ends that.
+fn run(hub: &Arc<Hub>, head: &Arc<Mutex<Seq>>, tasks: Vec<Task>) {
+    let over = Arc::new(AtomicBool::new(false));
+    let helpers = [Helper::FanOut, Helper::Repair].map(|helper| {
+        let (hub, head, over) = (Arc::clone(hub), Arc::clone(head), Arc::clone(&over));
+        thread::spawn(move || {
+            block_on(async {
+                while !over.load(Ordering::Acquire) {
+                    match helper {
+                        // More than one listener is too many for a writer here: turns are left to it.
+                        Helper::FanOut => {
+                            while hub.run_turn().await {}
+                            hub.turns_wake.notified().await;
+                        }
+                        Helper::Repair => {
+                            fill_holes(&hub, &head);
+                            hub.holes_wake.notified().await;
+                        }
+                    }
+                }
+            });
+        })
+    });
+    let tasks: Vec<_> = tasks
+        .into_iter()
+        .map(|task| {
+            let (hub, head) = (Arc::clone(hub), Arc::clone(head));
+            thread::spawn(move || task(&hub, &head))
+        })
+        .collect();
+    tasks.into_iter().for_each(|task| task.join().expect("it holds"));
+    over.store(true, Ordering::Release);
+    hub.turns_wake.notify_one();
+    hub.holes_wake.notify_one();
+    helpers.into_iter().for_each(|helper| helper.join().expect("it holds"));
+}
+
+#[derive(Clone, Copy)]
+enum Helper {
+    FanOut,
+    Repair,
 }
 
 #[test]
 fn sessions_that_begin_while_others_write_hear_everything_in_order() {
     explore(|| {
         let (hub, head) = (hub(), Arc::new(Mutex::new(0)));
-        let over = Arc::new(AtomicBool::new(false));
-        let helpers = [0, 1].map(|number| {
-            let (hub, head, over) = (Arc::clone(&hub), Arc::clone(&head), Arc::clone(&over));
-            thread::spawn(move || {
-                block_on(async {
-                    while !over.load(Ordering::Acquire) {
-                        match number {
-                            // More than one listener is too many for a writer here: turns are left to it.
-                            0 => {
-                                while hub.run_turn().await {}
-                                hub.turns_wake.notified().await;
-                            }
-                            _ => {
-                                fill_holes(&hub, &head);
-                                hub.holes_wake.notified().await;
-                            }
-                        }
-                    }
-                });
+        let writer = || -> Task { Box::new(|hub, head| write(hub, head, group(1), 2)) };
+        let listener = |number| -> Task {
+            Box::new(move |hub, head| {
+                let outbox = outbox(number, 1 << 20);
+                hub.add_session(&outbox);
+                let mut client = listen(hub, head, group(1), &outbox);
+                client.reach(&outbox, group(1), 4);
+                hub.remove_session(&outbox);
             })
-        });
-        let tasks: Vec<_> = (1..=4)
-            .map(|number| {
-                let (hub, head) = (Arc::clone(&hub), Arc::clone(&head));
-                thread::spawn(move || match number {
-                    1 | 2 => write(&hub, &head, 2),
-                    _ => listen(&hub, &head, number, 4),
-                })
-            })
-            .collect();
-        tasks.into_iter().for_each(|task| task.join().expect("it holds"));
-        over.store(true, Ordering::Release);
-        hub.turns_wake.notify_one();
-        hub.holes_wake.notify_one();
-        helpers.into_iter().for_each(|helper| helper.join().expect("it holds"));
+        };
+        run(&hub, &head, vec![writer(), writer(), listener(1), listener(2)]);
         assert!(hub.gate(&group(1)).is_none(), "the last to leave closes the gate");
+    });
+}
+
+#[test]
+fn a_direct_conversation_is_heard_from_its_first_entry_by_who_was_there_and_who_comes() {
+    explore(|| {
+        let (hub, head) = (hub(), Arc::new(Mutex::new(0)));
+        let (there, comes) = (outbox(1, 1 << 20), outbox(2, 1 << 20));
+        let pair = ConversationId::direct(there.user, comes.user).expect("two users");
+        hub.add_session(&there);
+        run(
+            &hub,
+            &head,
+            vec![
+                Box::new(move |hub, head| write(hub, head, pair, 2)),
+                Box::new(move |hub, head| write(hub, head, pair, 1)),
+                Box::new(move |_, _| Client::default().reach(&there, pair, 3)),
+                Box::new(move |hub, head| {
+                    hub.add_session(&comes);
+                    // Who finds no such conversation listens to none.
+                    let found = *head.lock().expect("no model panics with it") > 0;
+                    let mut client = if found { listen(hub, head, pair, &comes) } else { Client::default() };
+                    client.reach(&comes, pair, 3);
+                }),
+            ],
+        );
     });
 }
 
