@@ -139,6 +139,8 @@ pub enum Act {
     React,
     /// Another command under an id that was used.
     Reuse,
+    /// A command once more that was acknowledged long ago.
+    Repeat,
     MarkRead,
     MarkDelivered,
     Typing,
@@ -171,13 +173,14 @@ pub enum Act {
 
 impl Act {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Text,
         Self::Reply,
         Self::Edit,
         Self::Recall,
         Self::React,
         Self::Reuse,
+        Self::Repeat,
         Self::MarkRead,
         Self::MarkDelivered,
         Self::Typing,

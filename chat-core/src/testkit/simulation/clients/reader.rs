@@ -40,10 +40,11 @@ impl Reader<'_> {
         if self.world.settings.engine.session_queue_bytes < ROOM_FOR_EPHEMERALS_BYTES {
             self.mind.sees_dimly();
         }
+        self.sync().await?;
+        // Now, since the inbox told of contacts that ended long ago.
         if let Ok(Answer::Contacts(contacts)) = self.ask(Question::Contacts).await? {
             self.mind.sees_at_first(&contacts);
         }
-        self.sync().await?;
         self.mind.is_synced();
         loop {
             let event = self.connection.hear().await.ok_or(Over)?;

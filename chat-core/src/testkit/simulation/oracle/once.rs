@@ -71,6 +71,8 @@ impl Attempts<'_> {
             }
         } else if self.refused.contains(&ErrorKind::Conflict) {
             say("a repetition was taken for another command".into());
+        } else if !self.done.is_empty() && !self.refused.is_empty() {
+            say(format!("acknowledged and refused as {:?}", self.refused));
         }
         let refused = self.done.is_empty() && self.refused.len() == self.attempts && self.act != Act::Reuse;
         if refused && stored(evidence, self.user, self.command, id) {
