@@ -79,8 +79,10 @@ pub enum Fault {
     Partition,
     /// A bus says that it may have lost something.
     BusLag,
-    /// A node's store answers late.
+    /// A node's store takes its time to answer.
     StoreSlow,
+    /// It answers with what was true a while ago.
+    StoreLate,
     /// It answers nothing for a while.
     StoreFrozen,
     /// It is away.
@@ -107,13 +109,14 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::BusLoss,
         Self::BusRepetition,
         Self::BusDelay,
         Self::Partition,
         Self::BusLag,
         Self::StoreSlow,
+        Self::StoreLate,
         Self::StoreFrozen,
         Self::StoreAway,
         Self::StoreRefusing,
