@@ -60,7 +60,8 @@ impl Attempts<'_> {
         let mut findings = Vec::new();
         let mut say = |words: String| {
             let conversation = self.command.conversation(Some(self.user));
-            findings.push(Finding { conversation, words: format!("{id:?} of user {}: {words}", self.user) });
+            let words = format!("{id:?} of user {}: {words}", self.user);
+            findings.push(Finding { conversation, words, until: None });
         };
         if self.done.windows(2).any(|pair| pair[0] != pair[1]) {
             say(format!("answered in different ways: {:?}", self.done));

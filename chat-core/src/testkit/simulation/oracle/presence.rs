@@ -10,11 +10,8 @@ use crate::{ConversationId, Relation, UserId};
 
 pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (number, calm) in (1..).zip(evidence.calms()) {
-        for mut finding in judge(calm) {
-            finding.words.insert_str(0, &format!("in calm {number}: "));
-            findings.push(finding);
-        }
+    for (index, calm) in evidence.calms() {
+        findings.extend(judge(calm).into_iter().map(|finding| finding.until(index)));
     }
     findings
 }
