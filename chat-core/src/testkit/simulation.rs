@@ -76,6 +76,7 @@ use crate::{ConversationId, Direction, EngineBuilder, Epoch, Range, Seq, UserId}
 use clients::{Client, Mind, Phase, Sea, World};
 use draw::Draw;
 use nodes::{Hooks, Nodes};
+use oracle::Finding;
 use record::{Calm, Evidence, Limits, Log, Record, What};
 use weather::Weather;
 
@@ -94,6 +95,9 @@ const COMPLETE_WITHIN: Duration = Duration::from_millis(2_200);
 
 /// Whoever has not come to rest after so long in a calm never will.
 const REST_WITHIN: Duration = Duration::from_secs(60);
+
+/// So many violations have their traces kept.
+const TRACED: usize = 8;
 
 /// How often it is looked at how much waits in memory.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -335,22 +339,18 @@ impl Run {
     }
 
     fn report(&self, seed: u64, (evidence, trace_hash, counts): (Evidence, [u8; 32], Counts)) -> Report {
-        let findings = oracle::judge(&evidence);
-        let violations = findings
-            .into_iter()
-            .enumerate()
-            .map(|(index, (invariant, finding))| Violation {
-                invariant,
-                conversation: finding.conversation,
-                evidence: finding.words,
-                // Those beyond a few are mostly consequences of the first.
-                trace: if index < 8 {
-                    trace::of(&evidence.facts, finding.conversation)
-                } else {
-                    String::new()
-                },
-            })
-            .collect();
+        let mut violations = Vec::new();
+        for (invariant, finding) in oracle::judge(&evidence) {
+            let Finding { conversation, words: evidence_in_words, until } = finding;
+            // Those beyond a few are mostly consequences of the first.
+            let trace = if violations.len() < TRACED {
+                let facts = &evidence.facts[..until.map_or(evidence.facts.len(), |last| last + 1)];
+                trace::of(facts, conversation)
+            } else {
+                String::new()
+            };
+            violations.push(Violation { invariant, conversation, evidence: evidence_in_words, trace });
+        }
         Report { seed, trace_hash, counts, violations }
     }
 }

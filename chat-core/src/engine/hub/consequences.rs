@@ -23,8 +23,11 @@ impl Hub {
                 let leaver = chunk.entries().last().and_then(leaver);
                 if let Some(leaver) = leaver {
                     let removed = self.remove_listeners(gate, leaver);
-                    // The notice that a leaver came back may have been here before this entry.
-                    self.look_again(group, &removed);
+                    // The notice that a leaver came back may have been here before this entry. Nobody
+                    // comes back to a group that was dissolved.
+                    if leaver != Leaver::Everyone {
+                        self.look_again(group, &removed);
+                    }
                 }
             }
             ConversationId::Inbox(user) => {

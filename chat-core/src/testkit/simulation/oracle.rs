@@ -24,15 +24,21 @@ use crate::ConversationId;
 pub(super) struct Finding {
     pub(super) conversation: Option<ConversationId>,
     pub(super) words: String,
+    /// Found after so many facts; the trace need not go on.
+    pub(super) until: Option<usize>,
 }
 
 impl Finding {
     fn at(conversation: ConversationId, words: impl Into<String>) -> Self {
-        Self { conversation: Some(conversation), words: words.into() }
+        Self { conversation: Some(conversation), words: words.into(), until: None }
     }
 
     fn anywhere(words: impl Into<String>) -> Self {
-        Self { conversation: None, words: words.into() }
+        Self { conversation: None, words: words.into(), until: None }
+    }
+
+    fn until(self, facts: usize) -> Self {
+        Self { until: Some(facts), ..self }
     }
 }
 

@@ -280,9 +280,10 @@ impl Evidence {
     /// The time of day that mutes are compared with: so far in the future that no clock gets there.
     pub(super) const FAR: Timestamp = Timestamp(4_000_000_000_000);
 
-    pub(super) fn calms(&self) -> impl Iterator<Item = &Calm> {
-        self.facts.iter().filter_map(|fact| match &fact.what {
-            What::Calm(calm) => Some(&**calm),
+    /// The calms, each with its place among the facts.
+    pub(super) fn calms(&self) -> impl Iterator<Item = (usize, &Calm)> {
+        self.facts.iter().enumerate().filter_map(|(index, fact)| match &fact.what {
+            What::Calm(calm) => Some((index, &**calm)),
             _ => None,
         })
     }

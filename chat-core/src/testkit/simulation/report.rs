@@ -79,8 +79,10 @@ pub enum Fault {
     Partition,
     /// A bus says that it may have lost something.
     BusLag,
-    /// A node's store answers late.
+    /// A node's store takes its time to answer.
     StoreSlow,
+    /// It answers with what was true a while ago.
+    StoreLate,
     /// It answers nothing for a while.
     StoreFrozen,
     /// It is away.
@@ -107,13 +109,14 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::BusLoss,
         Self::BusRepetition,
         Self::BusDelay,
         Self::Partition,
         Self::BusLag,
         Self::StoreSlow,
+        Self::StoreLate,
         Self::StoreFrozen,
         Self::StoreAway,
         Self::StoreRefusing,
@@ -139,6 +142,8 @@ pub enum Act {
     React,
     /// Another command under an id that was used.
     Reuse,
+    /// A command once more that was acknowledged long ago.
+    Repeat,
     MarkRead,
     MarkDelivered,
     Typing,
@@ -171,13 +176,14 @@ pub enum Act {
 
 impl Act {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Text,
         Self::Reply,
         Self::Edit,
         Self::Recall,
         Self::React,
         Self::Reuse,
+        Self::Repeat,
         Self::MarkRead,
         Self::MarkDelivered,
         Self::Typing,

@@ -39,7 +39,8 @@ fn concerns(what: &What, wanted: Option<ConversationId>) -> bool {
         What::State { state, .. } => is(state.conversation),
         What::Behind(_, at) => at.is_none_or(|(conversation, _)| is(conversation)),
         What::Heard(_, ephemeral) => {
-            wanted.is_none() && matches!(ephemeral, crate::Ephemeral::Presence { .. })
+            let presence = matches!(ephemeral, crate::Ephemeral::Presence { .. });
+            presence && matches!(wanted, None | Some(ConversationId::Inbox(_)))
         }
         What::Calm(_) => true,
     }

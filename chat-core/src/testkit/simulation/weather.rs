@@ -72,7 +72,11 @@ impl Weather {
                 });
             }
             Fault::BusLag => node.bus.lag(),
-            Fault::StoreSlow | Fault::StoreFrozen | Fault::StoreAway | Fault::StoreRefusing => {
+            Fault::StoreSlow
+            | Fault::StoreLate
+            | Fault::StoreFrozen
+            | Fault::StoreAway
+            | Fault::StoreRefusing => {
                 self.disturb_store(fault, &node);
                 under_way.spawn(async move {
                     tokio::time::sleep(length).await;
@@ -136,9 +140,11 @@ impl Weather {
     }
 
     fn disturb_store(&mut self, fault: Fault, node: &Node) {
-        let slow = StoreWeather::Slow(self.draw.millis(1, 400));
+        let delay = self.draw.millis(1, 400);
+        let (slow, late) = (StoreWeather::Slow(delay), StoreWeather::Late(delay));
         let (commits, reads) = match fault {
             Fault::StoreSlow => (slow, self.draw.one_of(&[slow, StoreWeather::Fair])),
+            Fault::StoreLate => (self.draw.one_of(&[late, StoreWeather::Fair]), late),
             Fault::StoreFrozen => (StoreWeather::Frozen, self.draw.one_of(&[StoreWeather::Frozen, slow])),
             Fault::StoreAway => (StoreWeather::Away, self.draw.one_of(&[StoreWeather::Away, slow])),
             _ => (StoreWeather::ReadOnly, StoreWeather::Fair),

@@ -27,6 +27,7 @@ const WEIGHTS: &[(Act, usize)] = &[
     (Act::Recall, 25),
     (Act::React, 40),
     (Act::Reuse, 8),
+    (Act::Repeat, 25),
     (Act::MarkRead, 60),
     (Act::MarkDelivered, 40),
     (Act::Typing, 20),
@@ -87,6 +88,12 @@ impl Scene<'_> {
                 self.contact(draw)
             }
             Act::CreateGroup => self.create(draw, world),
+            Act::Repeat => {
+                let done: Vec<_> = (0..self.mind.look().done.len()).collect();
+                let index = draw.any_of(&done)?;
+                let command = self.mind.look().done[index].clone();
+                Some(self.one(command))
+            }
             Act::History | Act::Entries | Act::Sync | Act::State => self.ask(draw),
             Act::LogOut => Some(self.one(Command::LogOut(self.mind.new_id()))),
             Act::Revoke => {
@@ -150,7 +157,7 @@ impl Scene<'_> {
                 Outgoing::Reaction { target, symbol: "+1".into(), set }
             }
             Act::Reuse => {
-                let (used, conversation) = self.mind.look().used?;
+                let (used, conversation) = self.mind.look().used()?;
                 client_id = used;
                 let body = Body::Text("another text under a used id".into());
                 let message = Outgoing::Message { body, reply_to: None };
@@ -169,7 +176,11 @@ impl Scene<'_> {
         let sends = (0..many).map(|_| {
             let message = Outgoing::Message { body: self.words(draw), reply_to: None };
             let position = self.mind.position(at).filter(|position| *position > 0);
-            let read_up_to = position.filter(|_| draw.happens(20));
+            // Also back.
+            let read_up_to = position.filter(|_| draw.happens(20)).map(|position| match draw.below(3) {
+                0 => 1 + draw.number() % position,
+                _ => position,
+            });
             let send = Send { client_id: self.mind.new_id(), conversation: at, message, read_up_to };
             (self.act, Command::Send(send))
         });

@@ -33,8 +33,8 @@ pub(super) struct State {
     /// Commands that were not answered for good.
     pub(super) pending: Vec<(Act, Command)>,
     commands: u64,
-    /// An id that was used, and where.
-    pub(super) used: Option<(ClientId, ConversationId)>,
+    /// Commands that were acknowledged, the latest ones.
+    pub(super) done: VecDeque<Command>,
     pub(super) log: LogBook,
     presence: Presence,
     /// What contacts were told of in a calm.
@@ -232,6 +232,25 @@ pub(super) enum Stalls {
 }
 
 impl State {
+    /// Remembers what was acknowledged.
+    pub(super) fn is_done(&mut self, command: &Command) {
+        if self.done.contains(command) || command.client_id().is_none() {
+            return;
+        }
+        if self.done.len() == REMEMBERED {
+            self.done.pop_front();
+        }
+        self.done.push_back(command.clone());
+    }
+
+    /// An id that was used for a send, and where.
+    pub(super) fn used(&self) -> Option<(ClientId, ConversationId)> {
+        self.done.iter().rev().find_map(|command| match command {
+            Command::Send(send) => Some((send.client_id, send.conversation)),
+            _ => None,
+        })
+    }
+
     fn remember(&mut self, conversation: ConversationId, entry: &Entry) {
         let recent = self.log.recent.entry(conversation).or_default();
         if recent.len() == REMEMBERED {

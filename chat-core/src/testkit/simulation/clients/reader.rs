@@ -8,7 +8,9 @@ use super::super::record::{Flaw, Source, What};
 use super::super::report::Fault;
 use super::World;
 use super::mind::{Mind, Stalls};
-use crate::{ConversationId, ConversationState, Direction, Entry, Error, ErrorKind, Event, Range, Seq, Sync};
+use crate::{
+    ConversationId, ConversationState, Direction, Entry, Error, ErrorKind, Event, Range, Seq, Standing, Sync,
+};
 
 pub(super) struct Reader<'a> {
     pub(super) world: &'a World,
@@ -40,10 +42,11 @@ impl Reader<'_> {
         if self.world.settings.engine.session_queue_bytes < ROOM_FOR_EPHEMERALS_BYTES {
             self.mind.sees_dimly();
         }
+        self.sync().await?;
+        // Now, since the inbox told of contacts that ended long ago.
         if let Ok(Answer::Contacts(contacts)) = self.ask(Question::Contacts).await? {
             self.mind.sees_at_first(&contacts);
         }
-        self.sync().await?;
         self.mind.is_synced();
         loop {
             let event = self.connection.hear().await.ok_or(Over)?;
@@ -183,10 +186,12 @@ impl Reader<'_> {
             for synced in page.conversations {
                 let (conversation, head) = (synced.state.conversation, synced.state.head);
                 let start = synced.state.read.max(synced.state.first_seq - 1);
+                // Who is invited holds nothing yet.
+                let readable = !matches!(synced.state.standing, Standing::Invited | Standing::Asking);
                 let client = self.mind.number;
                 let state = Box::new(synced.state);
                 self.put(What::State { client, since, source: Source::Sync, state });
-                if self.mind.position(conversation).is_none() {
+                if readable && self.mind.position(conversation).is_none() {
                     self.mind.set_position(conversation, start.min(head));
                 }
                 self.append_all(conversation, &synced.entries).await?;

@@ -145,8 +145,9 @@ impl Writer<'_> {
     fn settled(&self, command: &Command, answer: Told) {
         let mut state = self.mind.look();
         state.pending.retain(|(_, pending)| pending != command);
-        if let (Command::Send(send), Told::Acknowledged(_)) = (command, answer) {
-            state.used = Some((send.client_id, send.conversation));
+        // A log-out ends the device that could repeat it.
+        if matches!(answer, Told::Acknowledged(_)) && !matches!(command, Command::LogOut(_)) {
+            state.is_done(command);
         }
         drop(state);
         match answer {

@@ -13,18 +13,17 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
             findings.push(Finding::at(*conversation, words));
         }
     }
-    for (number, calm) in (1..).zip(evidence.calms()) {
+    for (index, calm) in evidence.calms() {
         for (client, why) in &calm.stuck {
-            findings
-                .push(Finding::anywhere(format!("in calm {number} {client} did not come to rest: {why}")));
+            findings.push(Finding::anywhere(format!("{client} did not come to rest: {why}")).until(index));
         }
         for (client, known) in &calm.clients {
             for (head, member) in calm.memberships.get(&known.user).into_iter().flatten() {
                 let position = known.positions.get(&head.conversation).copied();
                 let Some(due) = due(head, member, position) else { continue };
                 if position.is_none_or(|position| position < due) {
-                    let words = format!("in calm {number} {client} has got to {position:?}, not to {due}");
-                    findings.push(Finding::at(head.conversation, words));
+                    let words = format!("{client} has got to {position:?}, not to {due}");
+                    findings.push(Finding::at(head.conversation, words).until(index));
                 }
             }
         }

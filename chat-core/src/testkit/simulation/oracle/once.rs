@@ -60,7 +60,8 @@ impl Attempts<'_> {
         let mut findings = Vec::new();
         let mut say = |words: String| {
             let conversation = self.command.conversation(Some(self.user));
-            findings.push(Finding { conversation, words: format!("{id:?} of user {}: {words}", self.user) });
+            let words = format!("{id:?} of user {}: {words}", self.user);
+            findings.push(Finding { conversation, words, until: None });
         };
         if self.done.windows(2).any(|pair| pair[0] != pair[1]) {
             say(format!("answered in different ways: {:?}", self.done));
@@ -71,6 +72,8 @@ impl Attempts<'_> {
             }
         } else if self.refused.contains(&ErrorKind::Conflict) {
             say("a repetition was taken for another command".into());
+        } else if !self.done.is_empty() && !self.refused.is_empty() {
+            say(format!("acknowledged and refused as {:?}", self.refused));
         }
         let refused = self.done.is_empty() && self.refused.len() == self.attempts && self.act != Act::Reuse;
         if refused && stored(evidence, self.user, self.command, id) {

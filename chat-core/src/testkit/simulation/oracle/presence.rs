@@ -10,9 +10,8 @@ use crate::{ConversationId, Relation, UserId};
 
 pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (number, calm) in (1..).zip(evidence.calms()) {
-        let found = judge(calm).into_iter().map(|finding| finding.words);
-        findings.extend(found.map(|words| Finding::anywhere(format!("in calm {number}: {words}"))));
+    for (index, calm) in evidence.calms() {
+        findings.extend(judge(calm).into_iter().map(|finding| finding.until(index)));
     }
     findings
 }
@@ -49,5 +48,7 @@ fn contacts(calm: &Calm, user: UserId) -> Vec<UserId> {
 }
 
 fn wrong(client: ClientNumber, known: &Known, peer: UserId, what: &str) -> Finding {
-    Finding::anywhere(format!("whether user {peer} is online, {client} of user {} {what}", known.user))
+    // What made the two contacts stands in the inbox.
+    let inbox = ConversationId::Inbox(known.user);
+    Finding::at(inbox, format!("whether user {peer} is online, {client} of user {} {what}", known.user))
 }
