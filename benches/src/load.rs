@@ -35,6 +35,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use tokio::task::JoinSet;
+
 use self::cast::Cast;
 use self::options::Options;
 use self::participant::Stage;
@@ -73,6 +75,7 @@ pub async fn run(options: Options) -> Result<Report, Failure> {
         ended: Mutex::default(),
     });
     let cast = Cast::gather(&stage, &plan, options.accounts.as_deref()).await?;
+    let limits = cast.participants[0].client().await.limits();
     let users = cast.participants.iter().map(|participant| participant.user).collect();
     let scenario = serde_json::to_value(options.scenario)?.as_str().unwrap_or_default().to_owned();
     let witness = Arc::new(Witness::new(record, (scenario, seed), users, cast.venues.clone()));
@@ -91,20 +94,23 @@ pub async fn run(options: Options) -> Result<Report, Failure> {
     run.witness.flush()?;
     let violations = violations?;
     run.witness.end_record()?;
-    let report = report(&run, seconds, &violations).await;
-    for participant in &run.cast.participants {
-        participant.go().await;
-    }
+    let report = report(&run, (seconds, limits.commands.per_second), &violations);
+    let participants = run.cast.participants.iter().cloned();
+    let going: JoinSet<()> = participants.map(|participant| async move { participant.go().await }).collect();
+    going.join_all().await;
     Ok(report)
 }
 
-async fn report(run: &Run, seconds: f64, violations: &[verify::Violation]) -> Report {
+fn report(
+    run: &Run,
+    (seconds, commands_per_second_limit): (f64, u32),
+    violations: &[verify::Violation],
+) -> Report {
     let (options, tally) = (&run.options, &run.witness.tally);
     let (violations, evidence) = summarise(violations);
     let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
     let refused = tally.refused.lock().unwrap_or_else(PoisonError::into_inner);
     let refused = refused.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect();
-    let limit = run.cast.participants[0].client().await.limits().commands.per_second;
     Report {
         scenario: options.scenario,
         conditions: Conditions {
@@ -115,7 +121,7 @@ async fn report(run: &Run, seconds: f64, violations: &[verify::Violation]) -> Re
             rate: options.rate,
             bytes: options.bytes,
             seed: run.stage.seed,
-            commands_per_second_limit: limit,
+            commands_per_second_limit,
             settle_seconds: options.settle,
         },
         seconds,

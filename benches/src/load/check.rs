@@ -93,10 +93,10 @@ fn overview(path: &Path) -> io::Result<Overview> {
         match observation {
             Observation::Place { p, .. } => drop(messages.insert(p, 0)),
             Observation::Sent { p, .. } | Observation::Stored { p, .. } => {
-                *messages.entry(p).or_default() += 1
+                *messages.entry(p).or_default() += 1;
             }
             Observation::Stray { n, conversation, seq } => {
-                checked.violations.push(stray(n, &conversation, seq))
+                checked.violations.push(stray(n, &conversation, seq));
             }
             Observation::Settled => settled = Settled::Yes,
             Observation::End(counts) => {
@@ -142,7 +142,7 @@ fn verify_places(
                     continue;
                 };
                 match histories.get_mut(&place) {
-                    Some(history) => apply(history, observation, &users, checked),
+                    Some(history) => apply(history, &observation, &users, checked),
                     None => checked.damage.push(format!("place {place} is not introduced")),
                 }
             }
@@ -158,8 +158,13 @@ fn verify_places(
     Ok(())
 }
 
-fn apply(history: &mut History, observation: Observation, users: &BTreeMap<u32, u64>, checked: &mut Checked) {
-    let applied = match observation {
+fn apply(
+    history: &mut History,
+    observation: &Observation,
+    users: &BTreeMap<u32, u64>,
+    checked: &mut Checked,
+) {
+    let applied = match *observation {
         Observation::Sent { t, n, id, sum, .. } => {
             let by = users.get(&n).copied().unwrap_or(0);
             history.sent(n, t, Print { id: Some(id), by, sum })

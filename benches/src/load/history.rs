@@ -168,6 +168,11 @@ impl History {
         self.read_up_to = Some(upto);
     }
 
+    /// Whether this was sent and has no answer yet.
+    pub fn is_unanswered(&self, id: Id) -> bool {
+        self.sent.get(&id).is_some_and(|sent| sent.answer == Answer::None)
+    }
+
     /// What has no answer yet.
     pub fn unanswered(&self) -> impl Iterator<Item = (Id, u32)> {
         self.sent.iter().filter(|(_, sent)| sent.answer == Answer::None).map(|(id, sent)| (*id, sent.by))

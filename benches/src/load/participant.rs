@@ -212,7 +212,7 @@ impl Participant {
                 }
                 ClientEvent::CaughtUp => self.caught_up.send_modify(|times| *times += 1),
                 ClientEvent::EpochChanged => {
-                    self.stage.ended(self.number, "the server's history is another one")
+                    self.stage.ended(self.number, "the server's history is another one");
                 }
                 ClientEvent::Ended(reason) => self.stage.ended(self.number, &format!("{reason:?}")),
                 ClientEvent::GaveUp(error) => self.stage.ended(self.number, &error.to_string()),

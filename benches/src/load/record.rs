@@ -22,6 +22,7 @@ pub struct Writer {
 struct Output {
     file: BufWriter<File>,
     counts: Counts,
+    has_ended: bool,
     /// The first error; nothing is written after it.
     failed: Option<io::Error>,
 }
@@ -33,22 +34,23 @@ impl Writer {
     /// The file cannot be written.
     pub fn create(path: &Path) -> io::Result<Self> {
         let file = BufWriter::with_capacity(1 << 20, File::create(path)?);
-        Ok(Self { file: Mutex::new(Output { file, counts: Counts::default(), failed: None }) })
+        Ok(Self {
+            file: Mutex::new(Output { file, counts: Counts::default(), has_ended: false, failed: None }),
+        })
     }
 
-    /// Appends a line. An error is kept for [`Writer::flush`], and nothing is appended after it.
+    /// Appends a line, unless the record has ended. An error is kept for [`Writer::flush`], and nothing is
+    /// appended after it.
     pub fn append(&self, observation: &Observation) {
-        let mut output = self.output();
-        if output.failed.is_none() {
-            output.counts.add(observation);
-            output.failed = write(&mut output.file, observation).err();
-        }
+        self.output().append(observation);
     }
 
     /// Appends the last line.
     pub fn end(&self) {
-        let counts = self.output().counts;
-        self.append(&Observation::End(counts));
+        let mut output = self.output();
+        let counts = output.counts;
+        output.append(&Observation::End(counts));
+        output.has_ended = true;
     }
 
     /// Hands everything to the operating system, after which a killed program leaves it behind.
@@ -57,15 +59,27 @@ impl Writer {
     /// The file could not be written, now or earlier.
     pub fn flush(&self) -> io::Result<()> {
         let mut output = self.output();
-        match output.failed.take() {
-            Some(error) => Err(error),
-            None => output.file.flush(),
+        if output.failed.is_none() {
+            output.failed = output.file.flush().err();
+        }
+        match &output.failed {
+            Some(error) => Err(io::Error::new(error.kind(), error.to_string())),
+            None => Ok(()),
         }
     }
 
     fn output(&self) -> MutexGuard<'_, Output> {
         // A line that a panic cut short is the last that counts.
         self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Output {
+    fn append(&mut self, observation: &Observation) {
+        if self.failed.is_none() && !self.has_ended {
+            self.counts.add(observation);
+            self.failed = write(&mut self.file, observation).err();
+        }
     }
 }
 
@@ -78,7 +92,7 @@ fn write(out: &mut impl Write, observation: &Observation) -> io::Result<()> {
 #[derive(Debug)]
 pub struct Reader {
     file: BufReader<File>,
-    line: String,
+    line: Vec<u8>,
     number: u64,
 }
 
@@ -102,11 +116,7 @@ impl Reader {
     /// # Errors
     /// The file cannot be read.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self {
-            file: BufReader::with_capacity(1 << 20, File::open(path)?),
-            line: String::new(),
-            number: 0,
-        })
+        Ok(Self { file: BufReader::with_capacity(1 << 20, File::open(path)?), line: Vec::new(), number: 0 })
     }
 
     /// The next line, `None` at the end. A last line that was not written to its end is none.
@@ -116,10 +126,10 @@ impl Reader {
     pub fn next_line(&mut self) -> io::Result<Option<Line>> {
         self.line.clear();
         self.number += 1;
-        if self.file.read_line(&mut self.line)? == 0 || !self.line.ends_with('\n') {
+        if self.file.read_until(b'\n', &mut self.line)? == 0 || !self.line.ends_with(b"\n") {
             return Ok(None);
         }
-        Ok(Some(match serde_json::from_str(&self.line) {
+        Ok(Some(match serde_json::from_slice(&self.line) {
             Ok(observation) => Line::Whole(observation),
             Err(error) => Line::Malformed { number: self.number, reason: error.to_string() },
         }))

@@ -80,7 +80,7 @@ pub struct Conditions {
 /// How long it took until everybody had everything.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct CatchUp {
-    /// From the end of the sending to the last arrival, in milliseconds.
+    /// The longest from the end of the sending to an arrival, in milliseconds.
     pub after_sending_ms: f64,
     /// The longest from an acknowledgement to an arrival at another client, in milliseconds.
     pub longest_ms: f64,
@@ -110,6 +110,10 @@ impl fmt::Display for Report {
         let Conditions { clients, conversations, seed, .. } = &self.conditions;
         let per_second = |count: u64| count as f64 / self.seconds.max(1e-9);
         writeln!(f, "{:?}, {clients} clients, {conversations} conversations, seed {seed}", self.scenario)?;
+        if self.conditions.commands_per_second_limit > 0 {
+            let limit = format!("{} per second", self.conditions.commands_per_second_limit);
+            row(f, "the server admits of a client", &limit)?;
+        }
         row(f, "sent", &self.sent.to_string())?;
         let rate = format!("{} ({:.0} per second)", self.acknowledged, per_second(self.acknowledged));
         row(f, "acknowledged", &rate)?;
@@ -125,7 +129,7 @@ impl fmt::Display for Report {
         row(f, "delivered after", &in_words(&self.delivered_us))?;
         row(f, "reconnections", &self.reconnections.to_string())?;
         row(f, "longest catch-up", &format!("{:.1} ms", self.catch_up.longest_ms))?;
-        row(f, "last arrival", &format!("{:.1} ms after the sending", self.catch_up.after_sending_ms))?;
+        row(f, "caught up after the sending", &format!("{:.1} ms", self.catch_up.after_sending_ms))?;
         for (name, value) in &self.figures {
             row(f, &name.replace('_', " "), &format!("{value:.1}"))?;
         }

@@ -202,8 +202,8 @@ pub fn foreign(history: &History) -> Vec<Violation> {
     for (client, seq) in &history.eavesdropped {
         report(format!("client {client} saw entry {seq} of {name} and is no member"));
     }
-    let entries = history.log.iter().map(|(seq, print)| (seq, print));
-    let entries = entries.chain(history.differing.iter().map(|(_, seq, print)| (seq, print)));
+    let differing = history.differing.iter().map(|(_, seq, print)| (seq, print));
+    let entries = history.log.iter().chain(differing);
     for (seq, print) in entries {
         match print.id.and_then(|id| history.sent.get(&id)) {
             None => report(format!("entry {seq} of {name}, {}, was not sent", id(print.id))),

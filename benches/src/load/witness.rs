@@ -70,9 +70,9 @@ pub struct Tally {
     pub arrivals: Latencies,
     /// The longest from an acknowledgement to an arrival at another client, in microseconds.
     longest_late_us: AtomicU64,
-    /// When the last entry arrived, in microseconds.
-    last_arrival_us: AtomicU64,
-    /// When the sending ended, in microseconds.
+    /// The longest from the end of the sending to an arrival, in microseconds.
+    after_sending_us: AtomicU64,
+    /// When the sending ended, in microseconds; 0 before.
     sending_ended_us: AtomicU64,
 }
 
@@ -146,21 +146,27 @@ impl Witness {
         undamaged(self.history(place).sent(client, at_us, print));
     }
 
-    /// What a client sent was acknowledged.
+    /// What a client sent was acknowledged. What comes when no more answers are taken is passed over.
     pub fn acknowledged(&self, client: u32, place: u32, at_us: u64, id: ClientId, seq: Seq) {
         let (t, id) = (self.now(), Id(id.0));
-        self.write(|| Observation::Acked { t, n: client, p: place, id, seq });
-        self.tally.acknowledged.fetch_add(1, Ordering::Relaxed);
-        self.tally.acknowledgements.record(client, t.saturating_sub(at_us));
-        undamaged(self.history(place).acknowledged(id, t, seq));
+        let mut history = self.history(place);
+        if history.is_unanswered(id) {
+            self.write(|| Observation::Acked { t, n: client, p: place, id, seq });
+            self.tally.acknowledged.fetch_add(1, Ordering::Relaxed);
+            self.tally.acknowledgements.record(client, t.saturating_sub(at_us));
+            undamaged(history.acknowledged(id, t, seq));
+        }
     }
 
-    /// What a client sent was refused for good.
+    /// What a client sent was refused for good. What comes when no more answers are taken is passed over.
     pub fn refused(&self, client: u32, place: u32, id: ClientId, kind: ErrorKind) {
         let (t, id) = (self.now(), Id(id.0));
-        self.write(|| Observation::Refused { t, n: client, p: place, id, code: kind.code().into() });
-        *lock(&self.tally.refused).entry(kind.code()).or_default() += 1;
-        undamaged(self.history(place).unacknowledged(id, Answer::Refused));
+        let mut history = self.history(place);
+        if history.is_unanswered(id) {
+            self.write(|| Observation::Refused { t, n: client, p: place, id, code: kind.code().into() });
+            *lock(&self.tally.refused).entry(kind.code()).or_default() += 1;
+            undamaged(history.unacknowledged(id, Answer::Refused));
+        }
     }
 
     /// An entry arrived at a client.
@@ -177,10 +183,13 @@ impl Witness {
         let Print { id, by, sum } = print;
         self.write(|| Observation::Saw { t, n: client, p: place, seq, id, by, sum });
         let sent = self.history(place).saw(client, seq, print);
-        self.tally.last_arrival_us.fetch_max(t, Ordering::Relaxed);
+        let since = self.present_since[client as usize].load(Ordering::Relaxed);
+        let ended = self.tally.sending_ended_us.load(Ordering::Relaxed);
+        if ended > 0 {
+            self.tally.after_sending_us.fetch_max(t.saturating_sub(ended.max(since)), Ordering::Relaxed);
+        }
         let Some(sent) = sent.filter(|sent| sent.by != client) else { return };
         self.tally.deliveries.fetch_add(1, Ordering::Relaxed);
-        let since = self.present_since[client as usize].load(Ordering::Relaxed);
         if since <= sent.at_us {
             self.tally.arrivals.record(client, t.saturating_sub(sent.at_us));
         }
@@ -235,6 +244,8 @@ impl Witness {
 
     /// Everybody had the time that there was to receive everything: all that is wrong.
     pub fn verdict(&self) -> Vec<Violation> {
+        // Senders that were stopped may have been about to send.
+        self.no_more_answers();
         self.write(|| Observation::Settled);
         let mut found = std::mem::take(&mut *lock(&self.strays));
         for place in 0..self.places() {
@@ -292,10 +303,10 @@ impl Tally {
         Duration::from_micros(self.longest_late_us.load(Ordering::Relaxed))
     }
 
-    /// From the end of the sending to the last arrival.
+    /// The longest from the end of the sending to an arrival, not counting the time for which that client
+    /// was away of its own will.
     pub fn after_sending(&self) -> Duration {
-        let ended = self.sending_ended_us.load(Ordering::Relaxed);
-        Duration::from_micros(self.last_arrival_us.load(Ordering::Relaxed).saturating_sub(ended))
+        Duration::from_micros(self.after_sending_us.load(Ordering::Relaxed))
     }
 
     /// How much was sent and has no answer yet.
