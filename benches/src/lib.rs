@@ -1,4 +1,5 @@
 //! What benches and the measuring program share.
 
+pub mod chaos;
 pub mod measure;
 pub mod world;
