@@ -64,7 +64,7 @@ impl Cluster {
             ];
             let further = further.map(|(name, value)| [name.to_owned(), value]).concat();
             let ports = [quiet_port(), quiet_port()];
-            nodes.push(Node::new(format!("node{number}"), &program, folder, ports, further));
+            nodes.push(Node::new(format!("node{number}"), &program, folder, ports, &further));
             to_mariadb.push(store);
             to_redis.push(links);
         }

@@ -3,7 +3,7 @@
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Redis};
 use super::link::{Link, Way};
 use super::redis;
 use super::schedule::{Fault, Kind};
@@ -17,8 +17,7 @@ impl Cluster {
                 self.harm_nodes(fault).await
             }
             Kind::KillRedis | Kind::RestartRedis | Kind::FreezeRedis | Kind::FlushRedis => {
-                self.harm_redis(fault).await;
-                Ok(String::new())
+                Ok(self.harm_redis(fault).await)
             }
             Kind::KillMariadb | Kind::RestartMariadb | Kind::FreezeMariadb => {
                 self.harm_mariadb(fault).await;
@@ -70,7 +69,7 @@ impl Cluster {
         Ok(if attempts == 0 { String::new() } else { format!("{attempts} starts in vain") })
     }
 
-    async fn harm_redis(&self, fault: &Fault) {
+    async fn harm_redis(&self, fault: &Fault) -> String {
         let mut redis = self.redis.lock().await;
         match fault.kind {
             Kind::KillRedis => {
@@ -95,6 +94,12 @@ impl Cluster {
                 sleep(fault.lasts).await;
                 redis::signal(&process, "-CONT");
             }
+        }
+        match (&*redis, fault.kind) {
+            (Redis::Cluster(_), Kind::KillRedis | Kind::FreezeRedis) => {
+                format!("master {}", fault.target + 1)
+            }
+            _ => String::new(),
         }
     }
 

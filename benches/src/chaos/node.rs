@@ -59,12 +59,12 @@ impl Node {
         program: &Path,
         folder: &Path,
         ports: [u16; 2],
-        further: Vec<String>,
+        further: &[String],
     ) -> Self {
         let [address, http] = ports.map(|port| format!("127.0.0.1:{port}"));
         let log = folder.join(format!("{name}.log"));
         let own = ["--node", &name, "--listen", &address, "--http", &http].map(str::to_owned);
-        let arguments = [&own[..], &further].concat();
+        let arguments = [&own[..], further].concat();
         Self { name, program: program.to_owned(), arguments, log, address, http, process: Mutex::new(None) }
     }
 

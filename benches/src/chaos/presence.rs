@@ -75,7 +75,7 @@ impl Presence {
             return Ok(());
         }
         let mut config = config(&self.address);
-        config.token = guest.account.token.clone();
+        config.token = guest.account.token;
         let give_up = Instant::now() + PATIENCE;
         loop {
             match Client::connect(config.clone()).await {

@@ -111,16 +111,16 @@ impl Run {
         eprintln!("chaos: no more faults; waiting for the load to end and to verify");
         let found = load.ended().await?;
         eprintln!("chaos: the load has ended");
-        let checks = vec![
-            verified(&found),
-            as_planned(obstacles),
+        let mut checks = verified(&found);
+        checks.extend([
+            as_planned(&obstacles),
             well(&timeline, watch.well().await),
             present(&timeline, presence.converges().await),
             left(watch.sessions_end(presence.sessions()).await),
             alive(&watch, &cluster).await,
             calm_logs(&cluster),
             small(&watch),
-        ];
+        ]);
         let mut faults = BTreeMap::new();
         for event in &timeline.0 {
             *faults.entry(event.fault.kind).or_default() += 1;
@@ -203,25 +203,59 @@ impl Options {
     }
 }
 
-fn verified(found: &Found) -> Check {
-    let figure = |name: &str| found.report.get(name).map_or("?".into(), Value::to_string);
-    let evidence = format!(
-        "{} acknowledged, violations {}, exit code {:?}",
-        figure("acknowledged"),
-        figure("violations"),
-        found.status
+fn verified(found: &Found) -> Vec<Check> {
+    let figure = |names: &[&str]| {
+        let value = names.iter().try_fold(&found.report, |value, name| value.get(name));
+        value.unwrap_or(&Value::Null).clone()
+    };
+    let violations = figure(&["violations"]);
+    let violations: Vec<_> =
+        violations.as_object().into_iter().flatten().map(|(kind, count)| format!("{kind} {count}")).collect();
+    let shown = figure(&["evidence"]);
+    let shown: Vec<_> = shown.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let ended = figure(&["ended"]);
+    let seconds = |value: Value| value.as_f64().unwrap_or(f64::NAN) / 1_000.0;
+    let caught_up = format!(
+        "{:.1} s; after the sending {:.1} s",
+        seconds(figure(&["catch_up", "longest_ms"])),
+        seconds(figure(&["catch_up", "after_sending_ms"]))
     );
-    Check {
-        claim: "nothing lost, repeated, reordered, missing or foreign",
-        holds: found.status == Some(0),
-        evidence,
-    }
+    vec![
+        Check {
+            claim: "what was acknowledged reached everybody, once and in one order",
+            holds: found.status == Some(0),
+            evidence: format!(
+                "{} acknowledged, {} delivered; {}{}{}",
+                figure(&["acknowledged"]),
+                figure(&["deliveries"]),
+                violations.join(", "),
+                if found.status == Some(0) {
+                    String::new()
+                } else {
+                    format!("; exit code {:?}", found.status)
+                },
+                shown.iter().map(|shown| format!("; {shown}")).collect::<String>()
+            ),
+        },
+        Check {
+            claim: "every send had an answer in the end",
+            holds: figure(&["unknown"]) == 0,
+            evidence: format!("{} without; refused {}", figure(&["unknown"]), figure(&["refused"])),
+        },
+        Check {
+            claim: "clients came back by themselves, and had everything in the end",
+            holds: ended.as_array().is_some_and(Vec::is_empty),
+            evidence: format!(
+                "{} reconnections, longest catch-up {caught_up}; ended {ended}",
+                figure(&["reconnections"])
+            ),
+        },
+    ]
 }
 
-fn as_planned(obstacles: Vec<String>) -> Check {
+fn as_planned(obstacles: &[String]) -> Check {
     let holds = obstacles.is_empty();
-    let evidence = if holds { String::new() } else { obstacles.join("; ") };
-    Check { claim: "every fault could be done and undone", holds, evidence }
+    Check { claim: "every fault could be done and undone", holds, evidence: obstacles.join("; ") }
 }
 
 fn well(timeline: &Timeline, last: Result<Duration, String>) -> Check {

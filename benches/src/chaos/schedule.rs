@@ -194,11 +194,8 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.kind.name())?;
-        match self.kind {
-            Kind::RollNodes | Kind::RestartRedis | Kind::FlushRedis => {}
-            Kind::KillMariadb | Kind::RestartMariadb | Kind::FreezeMariadb => {}
-            Kind::KillNginxWorker | Kind::ReloadNginx => {}
-            _ => write!(out, " {}", self.target + 1)?,
+        if self.kind.parts(self.target).contains(&Part::Node(self.target)) && self.kind != Kind::RollNodes {
+            write!(out, " {}", self.target + 1)?;
         }
         if matches!(self.kind, Kind::SlowRedis | Kind::SlowMariadb) {
             write!(out, " by {} ms", self.late.as_millis())?;
