@@ -52,7 +52,12 @@ impl Backends {
             .args(["--no-defaults", "--user=root", "--bind-address=127.0.0.1", "--skip-name-resolve"])
             .args(["--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=2G"])
             .args(["--innodb-log-file-size=1G", "--max-connections=500"])
-            .args([data, temporary, format!("--socket={}", path("socket")), format!("--pid-file={}", path("pid"))])
+            .args([
+                data,
+                temporary,
+                format!("--socket={}", path("socket")),
+                format!("--pid-file={}", path("pid")),
+            ])
             .arg(format!("--port={database_port}"))
             .stderr(Stdio::null())
             .kill_on_drop(true)

@@ -68,18 +68,7 @@ impl Server {
     /// # Errors
     /// It has ended.
     pub fn usage(&self) -> Result<Usage, Failure> {
-        let id = self.child.id().ok_or("the server has ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-        let resident = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .and_then(|value| value.split_whitespace().next())
-            .ok_or("no VmRSS")?;
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-        let fields: Vec<_> = stat.rsplit_once(')').ok_or("no stat")?.1.split_whitespace().collect();
-        // Fields 14 and 15 of proc(5), in ticks of a hundredth of a second.
-        let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
-        Ok(Usage { resident_bytes: resident.parse::<u64>()? * 1024, cpu_seconds: ticks / 100.0 })
+        Usage::of(self.child.id().ok_or("the server has ended")?)
     }
 
     /// Stops it.
@@ -91,5 +80,25 @@ impl Server {
         Command::new("kill").args(["-TERM", &id.to_string()]).status().await?;
         self.child.wait().await?;
         Ok(())
+    }
+}
+
+impl Usage {
+    /// What the process with this id has used so far.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn of(id: u32) -> Result<Self, Failure> {
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let resident = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|value| value.split_whitespace().next())
+            .ok_or("no VmRSS")?;
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+        let fields: Vec<_> = stat.rsplit_once(')').ok_or("no stat")?.1.split_whitespace().collect();
+        // Fields 14 and 15 of proc(5), in ticks of a hundredth of a second.
+        let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
+        Ok(Self { resident_bytes: resident.parse::<u64>()? * 1024, cpu_seconds: ticks / 100.0 })
     }
 }
