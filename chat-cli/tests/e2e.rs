@@ -5,6 +5,8 @@
 
 #[path = "e2e/accounts.rs"]
 mod accounts;
+#[path = "e2e/binary.rs"]
+mod binary;
 #[path = "e2e/chatting.rs"]
 mod chatting;
 #[path = "e2e/groups.rs"]

@@ -8,28 +8,31 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::authority::Authority;
+use super::authority::Authority;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Runs a server (the arguments after the first) in a folder (the first) until its input ends.
+/// Runs a server (the arguments after the first) in a folder (the first) until its input ends. The
+/// folder stays when that is asked for.
 const WATCHED: &str = r#"
 dir=$1; shift
 cd "$dir" || exit 1
 redis-server "$@" >redis.log 2>&1 &
 server=$!
-cat >/dev/null
+read -r keep
 kill -9 $server 2>/dev/null
 wait $server 2>/dev/null
-cd / && rm -rf "$dir"
+[ "$keep" = keep ] || { cd / && rm -rf "$dir"; }
 "#;
 
 pub(crate) struct Server {
     pub(crate) port: u16,
+    folder: PathBuf,
     extra: Vec<String>,
     watcher: Option<Child>,
 }
@@ -54,11 +57,11 @@ impl Server {
     fn start_with(extra: impl Fn(u16) -> Vec<String>) -> Self {
         for _ in 0..5 {
             let port = free_port();
-            let mut server = Self { port, extra: extra(port), watcher: None };
+            let folder = tempfile::Builder::new().prefix("chat-bus-redis-").tempdir().expect("a folder");
+            let mut server = Self { port, folder: folder.keep(), extra: extra(port), watcher: None };
             if server.run() {
                 return server;
             }
-            server.kill();
         }
         panic!("no redis server starts: is redis-server installed?");
     }
@@ -73,13 +76,10 @@ impl Server {
 
     /// Ends it as a crash does.
     pub(crate) fn kill(&mut self) {
-        if let Some(mut watcher) = self.watcher.take() {
-            drop(watcher.stdin.take());
-            watcher.wait().expect("the watcher ends");
-        }
+        self.end("keep");
     }
 
-    /// Starts it again, empty, on the same port.
+    /// Starts it again, empty, on the same port; the node of a cluster keeps its place in it.
     pub(crate) fn restart(&mut self) {
         self.kill();
         assert!(self.run(), "redis does not come back");
@@ -98,10 +98,9 @@ impl Server {
     }
 
     fn run(&mut self) -> bool {
-        let folder = tempfile::Builder::new().prefix("chat-bus-redis-").tempdir().expect("a folder").keep();
         let watcher = Command::new("sh")
             .args(["-c", WATCHED, "watcher"])
-            .arg(folder)
+            .arg(&self.folder)
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
             .args(["--appendonly", "no"])
             .args(&self.extra)
@@ -115,6 +114,15 @@ impl Server {
         self.watcher = Some(watcher);
         let ready = |line: String| line.starts_with("+PONG") || line.starts_with("-NOAUTH");
         wait_until(|| self.try_command("PING").is_ok_and(ready))
+    }
+
+    fn end(&mut self, and: &str) {
+        if let Some(mut watcher) = self.watcher.take() {
+            if let Some(mut pipe) = watcher.stdin.take() {
+                writeln!(pipe, "{and}").expect("the watcher reads");
+            }
+            watcher.wait().expect("the watcher ends");
+        }
     }
 
     fn try_command(&self, command: &str) -> std::io::Result<String> {
@@ -149,7 +157,12 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.kill();
+        if self.watcher.is_some() {
+            self.end("");
+        } else {
+            // It was killed, and its folder stayed.
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! A server process in a folder of its own.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+
+use crate::binary;
 
 /// Longer than anything here takes on a busy machine; only a failing test waits for it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -72,7 +73,7 @@ impl Drop for ServerProcess {
 
 /// A server's command line, with cheap passwords and nothing of the environment of whoever tests.
 pub(crate) fn command(folder: &Path, address: &str) -> Command {
-    let mut command = Command::new(binary());
+    let mut command = Command::new(binary::beside(env!("CARGO_BIN_EXE_chat-cli")));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CHAT_") {
             command.env_remove(name);
@@ -100,42 +101,4 @@ pub(crate) fn wait(child: &mut Child) -> ExitStatus {
         assert!(Instant::now() < deadline, "it did not end");
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// Set where the tests of the whole workspace run: cargo has built the server by then.
-const IS_BUILT: &str = "E2E_SERVER_IS_BUILT";
-
-/// The server's binary, built once per run of the tests into the same folder as the client's.
-fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let client = Path::new(env!("CARGO_BIN_EXE_chat-cli"));
-        let server = client.with_file_name(format!("chat-server{}", std::env::consts::EXE_SUFFIX));
-        if std::env::var_os(IS_BUILT).is_some() && server.exists() {
-            return server;
-        }
-        let folder = client.parent().expect("a binary is in a folder");
-        let profile = match folder.file_name().and_then(|name| name.to_str()) {
-            Some("debug") | None => "dev",
-            Some(profile) => profile,
-        };
-        let target = folder.parent().expect("a profile is in a target folder");
-        let built = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--quiet",
-                "--package",
-                "chat-server",
-                "--bin",
-                "chat-server",
-                "--profile",
-                profile,
-            ])
-            .arg("--target-dir")
-            .arg(target)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status();
-        assert!(built.expect("cargo runs").success(), "the server builds");
-        server
-    })
 }

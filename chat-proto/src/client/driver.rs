@@ -3,6 +3,7 @@
 mod connected;
 mod verdict;
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -76,7 +77,8 @@ pub(super) async fn start<C: Connector>(
         user: None,
         stage: Stage::Entrance,
         acknowledge_at: None,
-        entering_until: None,
+        // The application may have tried before, and given up waiting.
+        entering_until: config.token.map(|_| Instant::now() + LATE_LOG_IN).into_iter().collect(),
         commanded: true,
         closing: false,
         config,
@@ -115,8 +117,8 @@ struct Driver {
     stage: Stage,
     /// When the server is to be told what was delivered.
     acknowledge_at: Option<Instant>,
-    /// Until when a log-in that broke off unanswered may still be carried out by the server.
-    entering_until: Option<Instant>,
+    /// Until when log-ins that broke off unanswered may still be carried out by the server, each.
+    entering_until: VecDeque<Instant>,
     /// Whether somebody can still give commands.
     commanded: bool,
     closing: bool,
@@ -180,7 +182,7 @@ impl Driver {
                 Some(Ok(opened)) => return Some(opened),
                 Some(Err(broken)) => {
                     if matches!(&broken, Break::Lost(error) if error.kind().is_none()) {
-                        self.entering_until = Some(Instant::now() + LATE_LOG_IN);
+                        self.entering_until.push_back(Instant::now() + LATE_LOG_IN);
                     }
                     verdict::of_break(broken, self.acting())
                 }
@@ -190,11 +192,12 @@ impl Driver {
     }
 
     /// An own log-in that was cut short can overtake the one after it, and then supersede it: that
-    /// is nobody else's doing, and the client comes back once.
+    /// is nobody else's doing, and the client comes back, once for each.
     fn unless_by_itself(&mut self, verdict: Verdict) -> Verdict {
+        let now = Instant::now();
+        self.entering_until.retain(|until| now < *until);
         let superseded = matches!(verdict, Verdict::End(ClientEvent::Ended(EndReason::Superseded)));
-        let entering = superseded.then(|| self.entering_until.take()).flatten();
-        if entering.is_some_and(|until| Instant::now() < until) {
+        if superseded && self.entering_until.pop_front().is_some() {
             Verdict::Again { not_before: None }
         } else {
             verdict

@@ -12,7 +12,6 @@ use super::peer::{EPOCH, Scene, identity, push, send, with};
 #[tokio::test(start_paused = true)]
 async fn final_ends_are_told_and_the_client_stays_away() {
     for (code, reason) in [
-        (CloseCode::SUPERSEDED, EndReason::Superseded),
         (CloseCode::LOGGED_OUT, EndReason::LoggedOut),
         (CloseCode::DEVICE_REVOKED, EndReason::Device(DeviceEvent::Revoked)),
         (CloseCode::DEVICE_REPLACED, EndReason::Device(DeviceEvent::Replaced)),
@@ -146,26 +145,61 @@ async fn events_outlive_the_last_command_giver() {
 #[tokio::test(start_paused = true)]
 async fn what_the_server_said_last_is_heard_though_it_takes_nothing_more() {
     let mut scene = Scene::open_in_sync(|_| {}).await;
-    scene.peer.close(CloseCode::SUPERSEDED).await;
+    scene.peer.close(CloseCode::LOGGED_OUT).await;
     drop(scene.peer);
     let pending = scene.client.begin_send(send(1)).await.expect("queued");
-    assert!(matches!(scene.events.next().await, Some(ClientEvent::Ended(EndReason::Superseded))));
+    assert!(matches!(scene.events.next().await, Some(ClientEvent::Ended(EndReason::LoggedOut))));
     assert!(matches!(pending.await, Err(ClientError::Closed)));
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_was_superseded_by_an_own_log_in_that_was_cut_short_comes_back_once() {
-    let mut scene = Scene::open_in_sync(|_| {}).await;
-    scene.peer = scene.listener.accept_after(scene.peer).await;
-    // Its log-in is on its way when the connection breaks, and is carried out after the next one.
-    scene.peer.request().await;
-    scene.peer = scene.listener.accept_after(scene.peer).await;
-    scene.peer.greet(EPOCH, Some(identity())).await;
+/// Is superseded, and comes back.
+async fn superseded(scene: &mut Scene) {
     scene.peer.close(CloseCode::SUPERSEDED).await;
+    scene.expect_disconnected().await.expect("it will come back");
     scene.peer = scene.listener.accept().await;
     scene.peer.greet(EPOCH, Some(identity())).await;
+    scene.peer.sync(Vec::new()).await;
+    scene.expect_connected().await;
+    scene.expect_caught_up().await;
+}
+
+/// Is superseded, and that by somebody else.
+async fn superseded_for_good(mut scene: Scene) {
     scene.peer.close(CloseCode::SUPERSEDED).await;
-    assert!(scene.listener.stays_empty().await, "this time it was somebody else");
+    assert!(matches!(scene.event().await, Some(ClientEvent::Ended(EndReason::Superseded))));
+    assert!(scene.event().await.is_none(), "the end is the last event");
+    assert!(scene.listener.stays_empty().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_superseded_soon_after_the_start_comes_back_once() {
+    let mut scene = Scene::open_in_sync(|_| {}).await;
+    // The application had tried before, and that log-in was carried out after the one that succeeded.
+    superseded(&mut scene).await;
+    superseded_for_good(scene).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_superseded_by_own_log_ins_that_were_cut_short_comes_back_once_for_each() {
+    let mut scene = Scene::open_in_sync(|_| {}).await;
+    // The first may have been one of the application's before.
+    superseded(&mut scene).await;
+    scene.peer = scene.listener.accept_after(scene.peer).await;
+    scene.expect_disconnected().await.expect("it will come back");
+    // Log-ins are on their way when connections break, and are carried out after the last one.
+    for _ in 0..2 {
+        scene.peer.request().await;
+        scene.peer = scene.listener.accept_after(scene.peer).await;
+        scene.expect_disconnected().await.expect("it will come back");
+    }
+    scene.peer.greet(EPOCH, Some(identity())).await;
+    scene.peer.sync(Vec::new()).await;
+    scene.expect_connected().await;
+    scene.expect_caught_up().await;
+    for _ in 0..2 {
+        superseded(&mut scene).await;
+    }
+    superseded_for_good(scene).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,6 +29,7 @@ mod mariadb;
 mod nginx;
 #[expect(dead_code, reason = "the tests of the cluster want more of it")]
 mod node;
+mod ports;
 mod proxy;
 #[cfg(feature = "server-tests")]
 #[path = "../../../chat-bus/tests/redis/servers.rs"]

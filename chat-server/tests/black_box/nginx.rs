@@ -8,8 +8,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::guard;
-use crate::server::{PATIENCE, quiet_port};
+use super::guard;
+use super::ports::quiet_port;
+
+/// How long it may take until a configuration is in force.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Where it connects to nodes from: who connects to them directly is another.
 pub(crate) const FROM: &str = "127.0.0.2";
@@ -55,6 +58,15 @@ impl Nginx {
         let told = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status();
         assert!(told.expect("kill runs").success(), "nginx runs");
         self.reaches(number);
+    }
+
+    /// Ends what serves the connections as a crash does; another one begins at once.
+    pub(crate) fn kill_worker(&self) {
+        let children = format!("/proc/{0}/task/{0}/children", self.child.id());
+        let workers = fs::read_to_string(children).expect("nginx runs");
+        let killed = Command::new("kill").arg("-KILL").args(workers.split_whitespace()).status();
+        assert!(killed.expect("kill runs").success(), "a worker runs");
+        self.reaches(self.configuration.load(Ordering::Relaxed));
     }
 
     fn reaches(&self, number: u32) {

@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::future::Future;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
+#[cfg(feature = "server-tests")]
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 #[cfg(feature = "server-tests")]
 use crate::nginx::{self, Nginx};
 use crate::node::{Memory, Node};
+use crate::ports::quiet_port;
 
 /// What every server here runs with: passwords that cost nothing to hash, and no limit on rates.
 const SETTINGS: &str = "
@@ -303,18 +304,5 @@ impl Server {
     /// How many files and connections it has open; `None` where the system does not tell.
     pub(crate) fn open_files(&self) -> Option<usize> {
         self.nodes.iter().map(Node::open_files).sum()
-    }
-}
-
-/// A free port below the range of outgoing connections: while the server is away none of those can
-/// take it.
-pub(crate) fn quiet_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let turn = std::process::id().wrapping_mul(7919) + NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = u16::try_from(12_000 + turn % 18_000).expect("below 30,000");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::LEASE;
 use crate::connection::Connection;
-use crate::link::Link;
+use crate::link::{Link, Way};
 use crate::load::Load;
 use crate::requests::{direct, said, text};
 use crate::server::{Installation, Kind};
@@ -65,7 +65,7 @@ async fn what_a_node_committed_and_could_not_publish_before_it_died_arrives() {
         ada.ask(text(1, conversation, "by the bus")).await.expect("stored");
         assert_eq!(said(&bob.entries(conversation, 1).await[0]), "by the bus");
         // Nothing is published any more, and the node does not know.
-        link.freeze();
+        link.set(Way::Silent);
         ada.ask(text(2, conversation, "by the journal")).await.expect("stored");
         let acknowledged = Instant::now();
         server.nodes[0].kill();

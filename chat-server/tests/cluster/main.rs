@@ -22,6 +22,7 @@ mod freezing;
 #[path = "../black_box/guard.rs"]
 mod guard;
 mod killing;
+#[expect(dead_code, reason = "chaos wants more of it")]
 mod link;
 mod load;
 #[path = "../../../chat-store/tests/mysql/server.rs"]
@@ -29,10 +30,13 @@ mod load;
 mod mariadb;
 mod moving;
 #[path = "../black_box/nginx.rs"]
+#[expect(dead_code, reason = "chaos wants more of it")]
 mod nginx;
 #[path = "../black_box/node.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod node;
+#[path = "../black_box/ports.rs"]
+mod ports;
 #[path = "../../../chat-bus/tests/redis/servers.rs"]
 #[expect(dead_code, reason = "the bus's own tests want more of it")]
 mod redis;

@@ -28,6 +28,8 @@ mod nginx;
 #[path = "../black_box/node.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod node;
+#[path = "../black_box/ports.rs"]
+mod ports;
 #[cfg(feature = "server-tests")]
 #[path = "../../../chat-bus/tests/redis/servers.rs"]
 #[expect(dead_code, reason = "the bus's own tests want more of it")]

@@ -114,11 +114,32 @@ impl Server {
 
     /// Kills it as if the machine lost its process, and starts it again on the same data.
     pub(crate) async fn kill_and_restart(&mut self) {
+        self.kill();
+        self.restart().await;
+    }
+
+    /// Kills it as if the machine lost its process.
+    pub(crate) fn kill(&mut self) {
         use std::io::Write as _;
         let mut pipe = self.pipe.take().expect("it runs");
         pipe.write_all(b"keep\n").expect("the shell reads");
         drop(pipe);
         self.shell.wait().expect("the shell ends");
+    }
+
+    /// Has it stop in order.
+    pub(crate) async fn stop(&mut self) {
+        self.admin().await.query_drop("SHUTDOWN").await.expect("it obeys");
+        // Its last deed.
+        while self.folder.join("pid").exists() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // Of the process nothing is left to kill.
+        self.kill();
+    }
+
+    /// Starts it again on the same data, after it was killed or stopped.
+    pub(crate) async fn restart(&mut self) {
         let (shell, pipe) = run(&self.folder, self.port, &self.setup);
         (self.shell, self.pipe) = (shell, Some(pipe));
         self.ready().await;
@@ -192,7 +213,7 @@ impl Server {
         }
     }
 
-    async fn try_admin(&self) -> mysql_async::Result<Conn> {
+    pub(crate) async fn try_admin(&self) -> mysql_async::Result<Conn> {
         let opts = Opts::from_url(&format!("mysql://root@127.0.0.1:{}?prefer_socket=false", self.port))?;
         Conn::new(opts).await
     }

@@ -1,0 +1,319 @@
+//! A run, from the start of the cluster to the verdict.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::cluster::{Cluster, RedisKind};
+use super::load::{Amount, Found, Load};
+use super::presence::Presence;
+use super::schedule::{self, Fault, Window};
+use super::timeline::{Event, Timeline};
+use super::verdict::{Check, Verdict};
+use super::watch::Watch;
+use super::{HEALED, LOOK};
+use crate::measure::Failure;
+
+/// How long it may take until the load sends.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// No fault begins when less than this is left.
+const REST: Duration = Duration::from_secs(3);
+
+/// What one node may occupy.
+const MEMORY_BYTES: u64 = 256 << 20;
+
+/// What a run is told.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// From which everything random is drawn.
+    pub seed: u64,
+    /// For how long the load sends.
+    pub length: Duration,
+    /// What Redis is.
+    pub redis: RedisKind,
+    /// How many clients there are.
+    pub clients: usize,
+    /// How many messages they send per second, all together.
+    pub rate: usize,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Whether everything held.
+    pub verdict: Verdict,
+    /// What was done.
+    pub timeline: Timeline,
+}
+
+/// Runs it, with logs and records in this folder; lines of progress go to standard error.
+///
+/// # Errors
+/// It could not be run, which says nothing about the cluster.
+pub async fn run(options: Options, folder: PathBuf) -> Result<Outcome, Failure> {
+    // What servers are started with panics when that fails.
+    tokio::spawn(async move { Run::start(options, &folder).await?.finish().await }).await?
+}
+
+struct Run {
+    options: Options,
+    cluster: Arc<Cluster>,
+    watch: Watch,
+    presence: Presence,
+    load: Load,
+    begun: Instant,
+    timeline: Timeline,
+    /// What could not be done as planned.
+    obstacles: Vec<String>,
+}
+
+impl Run {
+    async fn start(options: Options, folder: &Path) -> Result<Self, Failure> {
+        eprintln!("chaos: {}", options.conditions());
+        let cluster = Arc::new(Cluster::start(folder, options.redis).await?);
+        let presence = Presence::start(&cluster).await?;
+        let amount = Amount {
+            clients: options.clients,
+            rate: options.rate,
+            lasts: options.length,
+            seed: options.seed,
+        };
+        let mut load = Load::start(folder, &cluster.address().await, amount)?;
+        let watch = Watch::start(Arc::clone(&cluster));
+        let give_up = Instant::now() + PATIENCE;
+        while watch.acknowledged() < options.rate as u64 {
+            if !load.goes_on() || Instant::now() > give_up {
+                return Err(format!("chat-load does not send:\n{}", load.said()).into());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        let (timeline, obstacles) = (Timeline::default(), Vec::new());
+        Ok(Self { options, cluster, watch, presence, load, begun: Instant::now(), timeline, obstacles })
+    }
+
+    async fn finish(mut self) -> Result<Outcome, Failure> {
+        let windows = schedule::windows(self.options.seed, self.options.length);
+        for (number, window) in windows.iter().enumerate() {
+            tokio::time::sleep_until((self.begun + window.at).into()).await;
+            // A window in which something took its time moves the next ones.
+            let left = self.options.length.saturating_sub(self.begun.elapsed());
+            if left < window.length + REST || !self.obstacles.is_empty() {
+                break;
+            }
+            self.carry_out(number, window).await;
+        }
+        let obstacles = std::mem::take(&mut self.obstacles);
+        let Self { options, cluster, watch, presence, load, timeline, .. } = self;
+        eprintln!("chaos: no more faults; waiting for the load to end and to verify");
+        let found = load.ended().await?;
+        eprintln!("chaos: the load has ended");
+        let mut checks = verified(&found);
+        checks.extend([
+            as_planned(&obstacles),
+            well(&timeline, watch.well().await),
+            present(&timeline, presence.converges().await),
+            left(watch.sessions_end(presence.sessions()).await),
+            alive(&watch, &cluster).await,
+            calm_logs(&cluster),
+            small(&watch),
+        ]);
+        let mut faults = BTreeMap::new();
+        for event in &timeline.0 {
+            *faults.entry(event.fault.kind).or_default() += 1;
+        }
+        let verdict = Verdict { conditions: options.conditions(), faults, checks, load: found.report };
+        Ok(Outcome { verdict, timeline })
+    }
+
+    /// One window: its faults, and whether everything is well afterwards.
+    async fn carry_out(&mut self, number: usize, window: &Window) {
+        let begun = Instant::now();
+        let shift = self.begun.elapsed().saturating_sub(window.at);
+        let events = match &window.faults[..] {
+            [one, other] => {
+                let (one, other) = tokio::join!(self.one(one, shift), self.one(other, shift));
+                vec![one, other]
+            }
+            faults => {
+                let mut events = Vec::new();
+                for fault in faults {
+                    events.push(self.one(fault, shift).await);
+                }
+                events
+            }
+        };
+        let well_after = self.watch.well().await;
+        if let Err(error) = self.presence.turn(number).await {
+            self.obstacles.push(format!("a guest cannot come in: {error}"));
+        }
+        let seen_after = self.presence.converges().await;
+        if !self.load.goes_on() {
+            self.obstacles.push("chat-load has ended before its time".into());
+        }
+        for event in events {
+            match event {
+                Ok(mut event) => {
+                    event.silence = self.watch.longest_silence(begun);
+                    (event.well_after, event.seen_after) = (well_after.clone(), seen_after.clone());
+                    self.timeline.0.push(event);
+                }
+                Err(obstacle) => self.obstacles.push(obstacle),
+            }
+        }
+    }
+
+    async fn one(&self, fault: &Fault, shift: Duration) -> Result<Event, String> {
+        tokio::time::sleep_until((self.begun + shift + fault.at).into()).await;
+        let (at, begun, before) = (self.begun.elapsed(), Instant::now(), self.watch.acknowledged());
+        let words = fault.to_string();
+        self.watch.seen().under_way.push(words.clone());
+        let done = self.cluster.inject(fault).await;
+        self.watch.seen().under_way.retain(|other| *other != words);
+        let note = done.map_err(|error| format!("{fault}: {error}"))?;
+        Ok(Event {
+            fault: fault.clone(),
+            at,
+            took: begun.elapsed(),
+            acknowledged: self.watch.acknowledged() - before,
+            silence: Duration::ZERO,
+            well_after: Ok(Duration::ZERO),
+            seen_after: Ok(Duration::ZERO),
+            note,
+        })
+    }
+}
+
+impl Options {
+    fn conditions(&self) -> String {
+        let redis = match self.redis {
+            RedisKind::Single => "one Redis",
+            RedisKind::Cluster => "a Redis Cluster of three masters",
+        };
+        format!(
+            "seed {}, {:.1} minutes, MariaDB, {redis}, three nodes, nginx, {} clients, {} messages per second",
+            self.seed,
+            self.length.as_secs_f64() / 60.0,
+            self.clients,
+            self.rate
+        )
+    }
+}
+
+fn verified(found: &Found) -> Vec<Check> {
+    let figure = |names: &[&str]| {
+        let value = names.iter().try_fold(&found.report, |value, name| value.get(name));
+        value.unwrap_or(&Value::Null).clone()
+    };
+    let violations = figure(&["violations"]);
+    let violations: Vec<_> =
+        violations.as_object().into_iter().flatten().map(|(kind, count)| format!("{kind} {count}")).collect();
+    let shown = figure(&["evidence"]);
+    let shown: Vec<_> = shown.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let ended = figure(&["ended"]);
+    let seconds = |value: Value| value.as_f64().unwrap_or(f64::NAN) / 1_000.0;
+    let caught_up = format!(
+        "{:.1} s; after the sending {:.1} s",
+        seconds(figure(&["catch_up", "longest_ms"])),
+        seconds(figure(&["catch_up", "after_sending_ms"]))
+    );
+    vec![
+        Check {
+            claim: "what was acknowledged reached everybody, once and in one order",
+            holds: found.status == Some(0),
+            evidence: format!(
+                "{} acknowledged, {} delivered; {}{}{}",
+                figure(&["acknowledged"]),
+                figure(&["deliveries"]),
+                violations.join(", "),
+                if found.status == Some(0) {
+                    String::new()
+                } else {
+                    format!("; exit code {:?}", found.status)
+                },
+                shown.iter().map(|shown| format!("; {shown}")).collect::<String>()
+            ),
+        },
+        Check {
+            claim: "every send had an answer in the end",
+            holds: figure(&["unknown"]) == 0,
+            evidence: format!("{} without; refused {}", figure(&["unknown"]), figure(&["refused"])),
+        },
+        Check {
+            claim: "clients came back by themselves, and had everything in the end",
+            holds: ended.as_array().is_some_and(Vec::is_empty),
+            evidence: format!(
+                "{} reconnections, longest catch-up {caught_up}; ended {ended}",
+                figure(&["reconnections"])
+            ),
+        },
+    ]
+}
+
+fn as_planned(obstacles: &[String]) -> Check {
+    let holds = obstacles.is_empty();
+    Check { claim: "every fault could be done and undone", holds, evidence: obstacles.join("; ") }
+}
+
+fn well(timeline: &Timeline, last: Result<Duration, String>) -> Check {
+    let claim = "all nodes ready, and heard over Redis, in time after each fault";
+    longest(claim, timeline.0.iter().map(|event| event.well_after.clone()).chain([last]))
+}
+
+fn present(timeline: &Timeline, last: Result<Duration, String>) -> Check {
+    let claim = "nobody seen online or offline who is not, in time after each fault";
+    longest(claim, timeline.0.iter().map(|event| event.seen_after.clone()).chain([last]))
+}
+
+fn longest(claim: &'static str, all: impl Iterator<Item = Result<Duration, String>>) -> Check {
+    match all.collect::<Result<Vec<_>, _>>() {
+        Ok(all) => {
+            let longest = all.into_iter().max().unwrap_or_default().as_secs_f64();
+            Check { claim, holds: true, evidence: format!("{longest:.1} s at most") }
+        }
+        Err(found) => {
+            let evidence = format!("after {} s: {found}", HEALED.as_secs());
+            Check { claim, holds: false, evidence }
+        }
+    }
+}
+
+fn left(sessions: Result<(), u64>) -> Check {
+    let claim = "no session is left of clients that have gone";
+    match sessions {
+        Ok(()) => Check { claim, holds: true, evidence: String::new() },
+        Err(sessions) => Check { claim, holds: false, evidence: format!("{sessions} sessions") },
+    }
+}
+
+async fn alive(watch: &Watch, cluster: &Cluster) -> Check {
+    let mut deaths = watch.seen().deaths.clone();
+    deaths.extend(cluster.ended().await);
+    Check {
+        claim: "no process ended that was not killed",
+        holds: deaths.is_empty(),
+        evidence: deaths.join("; "),
+    }
+}
+
+fn calm_logs(cluster: &Cluster) -> Check {
+    let panics: Vec<_> = cluster.nodes.iter().flat_map(super::node::Node::panics).collect();
+    Check { claim: "no node panicked", holds: panics.is_empty(), evidence: panics.join("; ") }
+}
+
+fn small(watch: &Watch) -> Check {
+    let nodes = watch.seen().resident_bytes;
+    let mebibytes = |bytes: u64| bytes >> 20;
+    let evidence = nodes.map(|(first, last, most)| {
+        format!("{} → {}, at most {}", mebibytes(first), mebibytes(last), mebibytes(most))
+    });
+    let holds = nodes.iter().all(|(_, _, most)| *most < MEMORY_BYTES);
+    Check {
+        claim: "memory of each node stays small",
+        holds,
+        evidence: format!("{} MiB", evidence.join("; ")),
+    }
+}
