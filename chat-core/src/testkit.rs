@@ -6,3 +6,5 @@ pub mod bus;
 pub mod faults;
 pub mod simulation;
 pub mod store;
+
+mod signal;

@@ -378,6 +378,18 @@ mod tests {
     }
 
     #[test]
+    fn a_bystander_is_told_where_the_gate_begins_and_hears_what_follows() {
+        let gate = Gate::new(conversation(), None);
+        let (first, bystander) = (outbox(1), outbox(2));
+        gate.attach(&first);
+        gate.attach_bystander(&bystander);
+        run(&gate, gate.begin(&first, 6));
+        run(&gate, gate.offer(chunk(7..=7), LIMIT));
+        assert_eq!(received(&bystander), [1006, 7]);
+        assert_eq!(received(&first), [7]);
+    }
+
+    #[test]
     fn a_gate_that_would_keep_too_much_tells_its_listeners_instead() {
         let gate = Gate::new(conversation(), Some(0));
         let listener = outbox(1);

@@ -61,7 +61,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -69,6 +68,7 @@ pub use access::{Access, Answer, Command, Connection, Done, Entered, Entrance, I
 pub use report::{Act, Answers, ClientNumber, Counts, Fault, Invariant, NodeNumber, Report, Violation};
 pub use settings::Settings;
 
+use super::signal::Signal;
 use crate::bus::Bus;
 use crate::memory::MemoryStore;
 use crate::store::Store;
@@ -190,7 +190,7 @@ impl Simulation {
             record: record.clone(),
             settings: settings.clone(),
             access,
-            phase: watch::Sender::new(Phase::Acting(Sea::Fair)),
+            phase: Signal::new(Phase::Acting(Sea::Fair)),
             directory: clients::directory(),
         });
         let mut run = Run { world, store, minds: Vec::new(), draw: Draw::new(seed, 4) };
@@ -206,11 +206,11 @@ impl Simulation {
         tokio::time::sleep(settings.prelude).await;
         run.calm().await;
         for storm in &settings.storms {
-            run.world.phase.send_replace(Phase::Acting(Sea::Stormy));
+            run.world.phase.set(Phase::Acting(Sea::Stormy));
             weather.storm(*storm).await;
             run.calm().await;
         }
-        run.world.phase.send_replace(Phase::Over);
+        run.world.phase.set(Phase::Over);
         while let Some(ended) = tasks.join_next().await {
             if let Err(panic) = ended.map_err(tokio::task::JoinError::try_into_panic)
                 && let Ok(panic) = panic
@@ -247,7 +247,7 @@ impl Run {
         let users = self.world.settings.users;
         let absent: BTreeSet<_> = (0..users).filter(|_| self.draw.happens(30)).collect();
         let began = Instant::now();
-        self.world.phase.send_replace(Phase::Calm(absent.clone()));
+        self.world.phase.set(Phase::Calm(absent.clone()));
         let minds = self.minds.iter().filter(|(user, _)| !absent.contains(user));
         let present: Vec<_> = minds.map(|(_, mind)| Arc::clone(mind)).collect();
         present.iter().for_each(|mind| mind.is_to_ask());
@@ -267,9 +267,12 @@ impl Run {
             calm.memberships.insert(user, self.memberships(user).await);
         }
         let engine = &self.world.settings.engine;
-        tokio::time::sleep_until(began + engine.presence_lease + engine.presence_debounce).await;
+        // Silence proves a death once own words have come back for a lease, and the first of them may
+        // come a third of one after the bus is well again.
+        let lease = engine.presence_lease * 4 / 3;
+        tokio::time::sleep_until(began + lease + engine.presence_debounce).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
-        self.world.phase.send_replace(Phase::Telling(absent));
+        self.world.phase.set(Phase::Telling(absent));
         wait_until(REST_WITHIN, || present.iter().all(|mind| mind.has_told())).await;
         for mind in &present {
             if let (Some(before), Some(now)) = (known.get_mut(&mind.number()), mind.known()) {
@@ -365,7 +368,7 @@ async fn wait_until(at_most: Duration, holds: impl Fn() -> bool) {
 
 /// Looks again and again how much waits in memory.
 async fn watch_memory(world: Arc<World>) {
-    while *world.phase.borrow() != Phase::Over {
+    while world.phase.now() != Phase::Over {
         for node in world.nodes.all() {
             let figures = node.engine.figures();
             world.record.put(What::Waiting {

@@ -7,12 +7,12 @@ use std::time::Duration;
 use chat_core::bus::Topic;
 use chat_core::memory::MemoryStore;
 use chat_core::testkit::faults::{BusFaults, BusWeather, FaultyBus, FaultyStore};
-use chat_core::{EndReason, Engine, Epoch, GroupAction, JoinPolicy};
+use chat_core::{ContactAction, EndReason, Engine, Epoch, GroupAction, JoinPolicy};
 
 use crate::client::Client;
 use crate::published::Recorded;
 use crate::world::{
-    World, act, again, another, closed, config, create, direct, found, group, join, login, say, text,
+    World, act, again, another, closed, config, create, direct, found, group, id, join, login, say, text,
 };
 
 const PROMISED: Duration = Duration::from_secs(2);
@@ -114,6 +114,33 @@ async fn a_new_direct_conversation_is_heard_from_its_first_message_by_every_devi
         hears(client, at, 2).await;
         assert_eq!(client.texts(at), ["one", "two"]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_hears_a_direct_conversation_that_a_later_one_on_its_node_listened_to_first() {
+    let world = World::new();
+    let (here, there) = (world.alone().await, world.alone().await);
+    let (ada, mut bob) = (join(&here, "ada").await, join(&there, "bob").await);
+    // The request makes rows for the two and no entry: the next device finds them when it logs in.
+    ada.contact(id(), bob.user(), ContactAction::Request { note: String::new() }).await.expect("asked");
+    let at = direct(&ada, &bob);
+    say(&ada, at, "one").await;
+    let mut bob2 = another(&there, "bob").await;
+    say(&ada, at, "two").await;
+    for client in [&mut bob, &mut bob2] {
+        hears(client, at, 2).await;
+        assert_eq!(client.texts(at), ["one", "two"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_is_dissolved_before_a_node_heard_of_it_is_heard_of_all_the_same() {
+    let world = World::new();
+    let (here, there) = (world.alone().await, world.alone().await);
+    let (ada, mut bob) = (join(&here, "ada").await, join(&there, "bob").await);
+    let all = create(&ada, closed("all"), &[bob.user()]).await;
+    act(&ada, all, GroupAction::Dissolve).await;
+    hears(&mut bob, group(all), 2).await;
 }
 
 #[tokio::test(start_paused = true)]

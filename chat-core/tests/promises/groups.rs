@@ -77,6 +77,28 @@ async fn who_asks_is_admitted_by_staff() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_asks_and_is_invited_is_in() {
+    let world = World::new();
+    let (mut ada, mut bob, cyn) = people(&world).await;
+    let all = create(&ada, found("all", JoinPolicy::Request), &[]).await;
+    act(&bob, all, GroupAction::Join).await;
+    let (invitation, words) = (id(), text(group(all), "meanwhile"));
+    // Both in one batch: neither is in the way of the other.
+    let invite = GroupAction::Invite(bob.user());
+    let (invited, said) = tokio::join!(ada.group(invitation, all, invite.clone()), ada.send(words));
+    let receipt = invited.expect("invited");
+    said.expect("sent");
+    assert_eq!(ada.group(invitation, all, invite).await.expect("repeated"), receipt);
+    assert_eq!(standing(&bob, all).await, Standing::Member);
+    assert_eq!(standing(&cyn, all).await, Standing::Former);
+    let seq = say(&ada, group(all), "welcome").await.seq;
+    bob.reaches(group(all), seq).await;
+    ada.drain().await;
+    assert_eq!(notices(&ada), [GroupEvent::Entered, GroupEvent::Asked, GroupEvent::Entered]);
+    assert_eq!(notices(&bob), [GroupEvent::Asked, GroupEvent::Entered]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_invited_decides() {
     let world = World::new();
     let (ada, mut bob, cyn) = people(&world).await;

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::super::signal::Signal;
 use crate::store::{
     Batch, JournalPage, JournalPosition, Once, Outcome, Store, StoreError, StoreErrorKind, Stored,
 };
@@ -58,8 +58,8 @@ pub struct StoreFaults {
 
 #[derive(Debug)]
 struct Shared {
-    commits: watch::Sender<StoreWeather>,
-    reads: watch::Sender<StoreWeather>,
+    commits: Signal<StoreWeather>,
+    reads: Signal<StoreWeather>,
     faults: Mutex<VecDeque<CommitFault>>,
     /// Commits that are still to be carried out; they end with the store.
     late: Mutex<JoinSet<()>>,
@@ -72,12 +72,12 @@ struct Shared {
 impl StoreFaults {
     /// How commits are answered from now on, those that hang in [`StoreWeather::Frozen`] included.
     pub fn commits(&self, weather: StoreWeather) {
-        self.shared.commits.send_replace(weather);
+        self.shared.commits.set(weather);
     }
 
     /// How reads are answered from now on, likewise.
     pub fn reads(&self, weather: StoreWeather) {
-        self.shared.reads.send_replace(weather);
+        self.shared.reads.set(weather);
     }
 
     /// What happens to the next commits, one after the other, after the weather let them pass.
@@ -132,8 +132,8 @@ impl FaultyStore {
     /// Decorates a store, in fair weather, and gives the handle that spoils it.
     pub fn new(store: Arc<dyn Store>) -> (Self, StoreFaults) {
         let shared = Shared {
-            commits: watch::Sender::new(StoreWeather::Fair),
-            reads: watch::Sender::new(StoreWeather::Fair),
+            commits: Signal::new(StoreWeather::Fair),
+            reads: Signal::new(StoreWeather::Fair),
             faults: Mutex::default(),
             late: Mutex::default(),
             committed: AtomicU64::new(0),
@@ -153,11 +153,9 @@ impl FaultyStore {
         self
     }
 
-    async fn weather(&self, of: &watch::Sender<StoreWeather>) -> Result<(), StoreError> {
-        let mut weather = of.subscribe();
+    async fn weather(&self, of: &Signal<StoreWeather>) -> Result<(), StoreError> {
         loop {
-            let now = *weather.borrow_and_update();
-            match now {
+            match of.now() {
                 StoreWeather::Fair | StoreWeather::Late(_) => return Ok(()),
                 StoreWeather::Slow(delay) => {
                     tokio::time::sleep(delay).await;
@@ -169,8 +167,7 @@ impl FaultyStore {
                 StoreWeather::ReadOnly => {
                     return Err(StoreError::new(StoreErrorKind::ReadOnly, "being read-only"));
                 }
-                // The sender lives as long as `self`.
-                StoreWeather::Frozen => drop(weather.changed().await),
+                StoreWeather::Frozen => of.until(|weather| *weather != StoreWeather::Frozen).await,
             }
         }
     }
@@ -189,9 +186,8 @@ impl FaultyStore {
 }
 
 /// Keeps an answer back, in weather that does.
-async fn late(weather: &watch::Sender<StoreWeather>) {
-    let now = *weather.borrow();
-    if let StoreWeather::Late(delay) = now {
+async fn late(weather: &Signal<StoreWeather>) {
+    if let StoreWeather::Late(delay) = weather.now() {
         tokio::time::sleep(delay).await;
     }
 }

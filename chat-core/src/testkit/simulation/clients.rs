@@ -14,8 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
+use super::super::signal::Signal;
 use super::access::{Access, Connection, Entered, Entrance};
 use super::draw::Draw;
 use super::nodes::{Node, Nodes};
@@ -34,7 +33,7 @@ pub(super) struct World {
     pub(super) record: Record,
     pub(super) settings: Settings,
     pub(super) access: Arc<dyn Access>,
-    pub(super) phase: watch::Sender<Phase>,
+    pub(super) phase: Signal<Phase>,
     pub(super) directory: Directory,
 }
 
@@ -61,7 +60,7 @@ pub(super) enum Sea {
 impl World {
     /// Whether clients do this at present.
     pub(super) fn suffers(&self, fault: Fault) -> bool {
-        *self.phase.borrow() == Phase::Acting(Sea::Stormy) && self.settings.faults.contains(&fault)
+        self.phase.now() == Phase::Acting(Sea::Stormy) && self.settings.faults.contains(&fault)
     }
 }
 
@@ -109,19 +108,17 @@ impl Client {
     /// Lives until the run is over.
     pub(super) async fn run(mut self) {
         loop {
-            let mut phase = self.world.phase.subscribe();
             let stays_away = |phase: &Phase| match phase {
                 Phase::Acting(_) => false,
                 Phase::Calm(absent) | Phase::Telling(absent) => absent.contains(&self.user),
                 Phase::Over => true,
             };
-            let now = phase.borrow_and_update().clone();
+            let now = self.world.phase.now();
             if now == Phase::Over {
                 return;
             }
             if stays_away(&now) {
-                // The sender lives as long as the world.
-                let _changed = phase.changed().await;
+                self.world.phase.until(|phase| *phase != now).await;
                 continue;
             }
             if let Some((node, entered)) = self.come_in().await {

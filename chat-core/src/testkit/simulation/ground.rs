@@ -4,11 +4,10 @@
 //! gone. What the store commits is recorded here, in the order in which it does.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use tokio::sync::watch;
 
+use super::super::signal::Signal;
 use super::record::{Record, What, Written};
 use super::report::NodeNumber;
 use crate::bus::{Bus, BusCounts, BusEvent, BusState, BusUnavailable, Message, Published, Topic};
@@ -24,29 +23,25 @@ use crate::{
 /// Whether a run of a node goes on.
 #[derive(Debug)]
 pub(super) struct Life {
-    dead: AtomicBool,
-    end: watch::Sender<bool>,
+    over: Signal<bool>,
 }
 
 impl Life {
     pub(super) fn begin() -> Arc<Self> {
-        Arc::new(Self { dead: AtomicBool::new(false), end: watch::Sender::new(false) })
+        Arc::new(Self { over: Signal::new(false) })
     }
 
     pub(super) fn end(&self) {
-        self.dead.store(true, Ordering::Relaxed);
-        self.end.send_replace(true);
+        self.over.set(true);
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.dead.load(Ordering::Relaxed)
+        self.over.now()
     }
 
     /// Waits until it is over.
     pub(super) async fn over(&self) {
-        let mut end = self.end.subscribe();
-        // The sender lives as long as `self`.
-        let _over = end.wait_for(|over| *over).await;
+        self.over.until(|over| *over).await;
     }
 
     /// Waits for ever once it is over.

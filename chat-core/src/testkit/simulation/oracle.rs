@@ -13,6 +13,8 @@ mod once;
 mod ordered;
 mod presence;
 mod private;
+#[cfg(test)]
+mod scene;
 mod unread;
 
 use super::record::Evidence;

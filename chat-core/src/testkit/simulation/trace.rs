@@ -1,6 +1,7 @@
 //! A readable trace: what happened in one conversation, and to the nodes meanwhile.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::record::{Fact, What};
 use crate::ConversationId;
@@ -49,6 +50,7 @@ fn concerns(what: &What, wanted: Option<ConversationId>) -> bool {
 fn line(what: &What) -> String {
     match what {
         What::Started(node) => format!("{node} starts"),
+        What::Fault(fault, Some(node), Duration::MAX) => format!("{node}: {fault:?} until the next storm"),
         What::Fault(fault, Some(node), length) => format!("{node}: {fault:?} for {length:?}"),
         What::Fault(fault, None, length) => format!("a client: {fault:?} for {length:?}"),
         What::Committed(node, written) => {

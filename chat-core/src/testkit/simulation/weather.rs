@@ -15,6 +15,9 @@ use crate::testkit::faults::{BusWeather, CommitFault, StoreWeather};
 /// Clocks go wrong by up to so much, in milliseconds.
 const CLOCKS_OFF_MILLIS: u64 = 120_000;
 
+/// After how many of a hundred storms a node stays away.
+const STAYS_AWAY_PERCENT: u64 = 25;
+
 /// Brings bad weather to the nodes.
 pub(super) struct Weather {
     nodes: Arc<Nodes>,
@@ -28,8 +31,10 @@ impl Weather {
         Self { nodes, record, settings, draw: Draw::new(seed, 3) }
     }
 
-    /// A storm of this length; at its end all nodes run, and nothing is wrong any more.
+    /// A storm of this length; at its end nothing is wrong any more, but that a node may stay away
+    /// until the next one.
     pub(super) async fn storm(&mut self, length: Duration) {
+        self.start_all().await;
         let own = |fault: &Fault| !matches!(fault, Fault::Vanish | Fault::Stall);
         let faults: Vec<_> = self.settings.faults.iter().copied().filter(own).collect();
         let end = tokio::time::Instant::now() + length;
@@ -51,6 +56,20 @@ impl Weather {
             node.store.cease();
             node.bus.cease();
         }
+        let stays_away =
+            self.settings.faults.contains(&Fault::Crash) && self.draw.happens(STAYS_AWAY_PERCENT);
+        if stays_away && !self.nodes.all().is_empty() {
+            let number = NodeNumber(self.draw.below(self.settings.nodes));
+            if self.nodes.running(number).is_some() && self.nodes.all().len() > 1 {
+                self.record.put(What::Fault(Fault::Crash, Some(number), Duration::MAX));
+                self.nodes.crash(number);
+            }
+        } else {
+            self.start_all().await;
+        }
+    }
+
+    async fn start_all(&self) {
         for number in self.nodes.numbers() {
             if self.nodes.running(number).is_none() {
                 self.nodes.start(number).await;

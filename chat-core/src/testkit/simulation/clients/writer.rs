@@ -39,9 +39,8 @@ pub(super) fn is_passing(kind: ErrorKind) -> bool {
 impl Writer<'_> {
     /// Acts until it leaves.
     pub(super) async fn run(&mut self) -> Leaving {
-        let mut phase = self.world.phase.subscribe();
         loop {
-            let now = phase.borrow_and_update().clone();
+            let now = self.world.phase.now();
             match &now {
                 Phase::Over => return Leaving::Away,
                 Phase::Calm(absent) | Phase::Telling(absent) if absent.contains(&self.user) => {
@@ -57,8 +56,7 @@ impl Writer<'_> {
                 self.tell().await;
                 Ok(())
             } else {
-                // The sender lives as long as the world.
-                let _changed = phase.changed().await;
+                self.world.phase.until(|phase| *phase != now).await;
                 Ok(())
             };
             if let Err(leaving) = lost {

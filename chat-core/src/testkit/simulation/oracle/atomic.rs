@@ -89,3 +89,37 @@ fn notices(evidence: &Evidence, user: UserId, wanted: impl Fn(&Content) -> bool)
     let entries = inbox.map_or(&[][..], |log| log.entries.as_slice());
     entries.iter().filter(|entry| entry.decode_content().is_ok_and(|content| wanted(&content))).count()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::report::Invariant;
+    use super::super::scene::{broken, group, log, pair, sound, user};
+    use super::*;
+
+    #[test]
+    fn members_that_the_log_does_not_know_and_the_reverse_are_found() {
+        let mut evidence = sound();
+        evidence.logs.get_mut(&group()).expect("there").members.pop();
+        assert_eq!(broken(&evidence), [Invariant::Atomic]);
+        let mut evidence = sound();
+        let settings = &mut evidence.logs.get_mut(&group()).expect("there").head.group;
+        settings.as_mut().expect("a group").members = 3;
+        assert_eq!(broken(&evidence), [Invariant::Atomic]);
+    }
+
+    #[test]
+    fn a_contact_that_is_none_of_the_other_is_found() {
+        let mut evidence = sound();
+        evidence.logs.get_mut(&pair()).expect("there").members[0].relation = Relation::None;
+        assert_eq!(broken(&evidence), [Invariant::Atomic]);
+    }
+
+    #[test]
+    fn a_member_who_was_not_told_is_found() {
+        let mut evidence = sound();
+        let inbox = ConversationId::Inbox(user(2));
+        let members = evidence.logs[&inbox].members.clone();
+        evidence.logs.insert(inbox, log(inbox, &[], members));
+        assert_eq!(check(&evidence).len(), 2, "neither of the group nor of the contact");
+    }
+}

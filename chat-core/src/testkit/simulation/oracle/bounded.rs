@@ -30,3 +30,29 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
     }
     findings
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::report::{Invariant, NodeNumber};
+    use super::super::scene::{broken, happens, sound, the_calm};
+    use super::*;
+
+    #[test]
+    fn more_than_the_limits_is_found() {
+        for (outbox_bytes, commit_rows, expected) in
+            [(2_000, 10, &[][..]), (2_001, 0, &[Invariant::Bounded]), (0, 11, &[Invariant::Bounded])]
+        {
+            let mut evidence = sound();
+            let waiting = What::Waiting { node: NodeNumber(0), sessions: 2, outbox_bytes, commit_rows };
+            happens(&mut evidence, waiting);
+            assert_eq!(broken(&evidence), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_reckoned_with_and_waits_for_nobody_is_found() {
+        let mut evidence = sound();
+        the_calm(&mut evidence).outbox_bytes.insert(NodeNumber(0), 64);
+        assert_eq!(broken(&evidence), [Invariant::Bounded]);
+    }
+}

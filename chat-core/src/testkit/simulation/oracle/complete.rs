@@ -39,3 +39,37 @@ fn due(head: &Head, member: &Member, position: Option<Seq>) -> Option<Seq> {
         _ => Some(head.seq).filter(|seq| *seq > 0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::report::Invariant;
+    use super::super::scene::{ADA, BOB, broken, group, pair, sound, the_calm};
+    use super::*;
+
+    #[test]
+    fn whoever_lacks_the_end_of_a_conversation_or_all_of_it_is_found() {
+        for position in [Some(1), None] {
+            let mut evidence = sound();
+            let known = the_calm(&mut evidence).clients.get_mut(&BOB).expect("online");
+            known.positions.remove(&pair());
+            known.positions.extend(position.map(|position| (pair(), position)));
+            assert_eq!(broken(&evidence), [Invariant::Complete]);
+        }
+    }
+
+    #[test]
+    fn whoever_does_not_come_to_rest_is_found() {
+        let mut evidence = sound();
+        the_calm(&mut evidence).stuck.insert(ADA, "no answer".into());
+        assert_eq!(broken(&evidence), [Invariant::Complete]);
+    }
+
+    #[test]
+    fn former_members_are_due_the_entry_by_which_they_left_if_they_knew_the_group() {
+        let evidence = sound();
+        let log = &evidence.logs[&group()];
+        let member = Member { standing: Standing::Former, left_seq: Some(2), ..log.members[1].clone() };
+        assert_eq!(due(&log.head, &member, Some(1)), Some(2));
+        assert_eq!(due(&log.head, &member, None), None);
+    }
+}

@@ -112,3 +112,52 @@ impl Positions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::report::{Act, Invariant};
+    use super::super::scene::{ADA, acknowledged, asks, broken, group, happens, sound, state};
+    use super::*;
+
+    fn seen(evidence: &mut Evidence, since: usize, read: Seq) {
+        let mut state = Box::new(state(evidence, group(), 1));
+        (state.read, state.unread) = (read, u64::from(read < 3));
+        happens(evidence, What::State { client: ADA, since, source: Source::Sync, state });
+    }
+
+    /// As [`sound`], with everything read in the end.
+    fn read() -> Evidence {
+        let mut evidence = sound();
+        let log = evidence.logs.get_mut(&group()).expect("there");
+        log.members.iter_mut().for_each(|member| member.read.seq = 3);
+        evidence
+    }
+
+    #[test]
+    fn a_position_behind_one_that_was_seen_before_is_found() {
+        let mut evidence = read();
+        seen(&mut evidence, 0, 3);
+        let since = evidence.facts.len();
+        // Asked for before that one was seen.
+        seen(&mut evidence, 0, 2);
+        assert_eq!(broken(&evidence), []);
+        seen(&mut evidence, since, 2);
+        assert_eq!(broken(&evidence), [Invariant::Cursors]);
+    }
+
+    #[test]
+    fn a_position_behind_one_that_was_set_is_found() {
+        let mut evidence = read();
+        asks(&mut evidence, ADA, 1, Act::MarkRead, Command::MarkRead(group(), 3), acknowledged(0));
+        let since = evidence.facts.len();
+        seen(&mut evidence, since, 2);
+        assert_eq!(broken(&evidence), [Invariant::Cursors]);
+    }
+
+    #[test]
+    fn a_position_past_the_end_is_found() {
+        let mut evidence = read();
+        evidence.logs.get_mut(&group()).expect("there").members[0].read.seq = 4;
+        assert_eq!(broken(&evidence), [Invariant::Cursors]);
+    }
+}

@@ -118,3 +118,29 @@ fn says(stored: &Entry, send: &Send) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::report::Invariant;
+    use super::super::scene::{ADA, acknowledged, broken, group, pair, sends, sound, text};
+    use super::*;
+
+    #[test]
+    fn what_was_acknowledged_and_is_not_there_is_found() {
+        let mut evidence = sound();
+        sends(&mut evidence, ADA, 1, 9, pair(), "lost", acknowledged(3));
+        assert_eq!(broken(&evidence), [Invariant::Durable]);
+    }
+
+    #[test]
+    fn what_says_something_else_than_was_sent_is_found() {
+        let mut evidence = sound();
+        let log = evidence.logs.get_mut(&group()).expect("there");
+        log.entries[1].content = Some(text("something else").encode());
+        assert!(broken(&evidence).contains(&Invariant::Durable));
+        // What was emptied is taken for what it was.
+        let mut evidence = sound();
+        evidence.logs.get_mut(&group()).expect("there").entries[1].content = None;
+        assert_eq!(check(&evidence), []);
+    }
+}

@@ -126,3 +126,42 @@ fn repeated(evidence: &Evidence) -> Vec<Finding> {
     }
     findings
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::report::Invariant;
+    use super::super::scene::{ADA, acknowledged, broken, log, pair, sends, sound, text};
+    use super::*;
+
+    #[test]
+    fn what_stands_twice_is_found() {
+        let mut evidence = sound();
+        let written =
+            [(1, Some(1), text("hello")), (2, Some(2), text("hello yourself")), (1, Some(1), text("hello"))];
+        let members = evidence.logs[&pair()].members.clone();
+        evidence.logs.insert(pair(), log(pair(), &written, members));
+        assert!(check(&evidence).iter().any(|finding| finding.words.contains("stands at 1 and 3")));
+    }
+
+    #[test]
+    fn two_answers_to_one_command_are_found() {
+        let mut evidence = sound();
+        sends(&mut evidence, ADA, 1, 1, pair(), "hello", acknowledged(2));
+        assert!(broken(&evidence).contains(&Invariant::Once));
+    }
+
+    #[test]
+    fn what_was_refused_and_is_there_is_found_and_so_is_a_repetition_that_is_refused() {
+        for (id, words) in [(2, "hello yourself"), (1, "hello")] {
+            let mut evidence = sound();
+            let answer = Told::Refused(ErrorKind::NotAllowed);
+            evidence.facts.retain(|fact| {
+                id == 1 || !matches!(&fact.what, What::Answered { attempt, .. } if *attempt == 4)
+            });
+            let number = if id == 1 { 1 } else { 2 };
+            evidence.facts.retain(|fact| !matches!(&fact.what, What::Asked { attempt: 4, .. } if id == 2));
+            sends(&mut evidence, ADA, number, id, pair(), words, answer);
+            assert_eq!(broken(&evidence), [Invariant::Once]);
+        }
+    }
+}

@@ -12,7 +12,7 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
     let mut findings: Vec<_> = evidence
         .logs
         .iter()
-        .filter_map(|(of, log)| sound(log).map(|words| Finding::at(*of, words)))
+        .filter_map(|(of, log)| fault(log).map(|words| Finding::at(*of, words)))
         .collect();
     let (users, groups) = (membership::users(evidence), membership::of_groups(evidence));
     let mut devices = BTreeMap::new();
@@ -55,8 +55,8 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
     findings
 }
 
-/// What is wrong with a log by itself.
-fn sound(log: &Log) -> Option<String> {
+/// What is wrong with a log by itself, if anything is.
+fn fault(log: &Log) -> Option<String> {
     let mut ordinal = 0;
     let mut time = crate::Timestamp(0);
     for (expected, entry) in (1..).zip(&log.entries) {
@@ -93,4 +93,48 @@ fn explained(
     next: Seq,
 ) -> bool {
     groups.get(&conversation).is_some_and(|membership| membership.begins_anew(user, next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::report::Invariant;
+    use super::super::scene::{BOB, broken, group, happens, pair, sound, text};
+    use super::*;
+
+    #[test]
+    fn an_entry_that_a_client_has_not_or_has_twice_is_found() {
+        let mut evidence = sound();
+        evidence.facts.retain(|fact| {
+            !matches!(&fact.what, What::Received { client, conversation, entry }
+                if *client == BOB && *conversation == group() && entry.seq == 2)
+        });
+        assert_eq!(broken(&evidence), [Invariant::Ordered]);
+        let mut evidence = sound();
+        let entry = evidence.logs[&pair()].entries[1].clone();
+        happens(&mut evidence, What::Received { client: BOB, conversation: pair(), entry });
+        assert_eq!(broken(&evidence), [Invariant::Ordered]);
+    }
+
+    #[test]
+    fn an_entry_other_than_it_is_stored_is_found() {
+        let mut evidence = sound();
+        let mut entry = evidence.logs[&pair()].entries[1].clone();
+        entry.content = Some(text("something else").encode());
+        happens(&mut evidence, What::Shown { client: BOB, conversation: pair(), entries: vec![entry] });
+        assert_eq!(broken(&evidence), [Invariant::Ordered]);
+    }
+
+    #[test]
+    fn a_log_with_a_hole_or_whose_time_runs_back_is_found() {
+        let log = |change: fn(&mut Log)| {
+            let mut log = sound().logs[&pair()].clone();
+            change(&mut log);
+            fault(&log)
+        };
+        assert_eq!(log(|_| {}), None);
+        assert!(log(|log| drop(log.entries.remove(0))).is_some());
+        assert!(log(|log| log.entries[1].time = crate::Timestamp(0)).is_some());
+        assert!(log(|log| log.entries[1].ordinal = 1).is_some());
+        assert!(log(|log| log.head.seq = 3).is_some());
+    }
 }

@@ -52,3 +52,31 @@ fn wrong(client: ClientNumber, known: &Known, peer: UserId, what: &str) -> Findi
     let inbox = ConversationId::Inbox(known.user);
     Finding::at(inbox, format!("whether user {peer} is online, {client} of user {} {what}", known.user))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::report::Invariant;
+    use super::super::scene::{ADA, BOB, broken, sound, the_calm, user};
+    use super::*;
+
+    #[test]
+    fn a_contact_taken_for_offline_or_for_online_is_found() {
+        let mut evidence = sound();
+        let known = the_calm(&mut evidence).clients.get_mut(&ADA).expect("online");
+        known.contacts = vec![(user(2), Relation::Contact, Some(false))];
+        assert_eq!(broken(&evidence), [Invariant::Presence]);
+        let mut evidence = sound();
+        the_calm(&mut evidence).clients.remove(&BOB);
+        assert_eq!(check(&evidence).len(), 2, "as read and as heard");
+    }
+
+    #[test]
+    fn what_was_heard_does_not_count_where_events_may_have_been_dropped() {
+        let mut evidence = sound();
+        let known = the_calm(&mut evidence).clients.get_mut(&ADA).expect("online");
+        known.seen_online = Some(BTreeSet::new());
+        assert_eq!(broken(&evidence), [Invariant::Presence]);
+        the_calm(&mut evidence).clients.get_mut(&ADA).expect("online").seen_online = None;
+        assert_eq!(broken(&evidence), []);
+    }
+}

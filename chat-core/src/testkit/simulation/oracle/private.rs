@@ -106,3 +106,67 @@ fn against_block(blocks: &mut BTreeSet<(ConversationId, UserId)>, written: &Writ
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::report::{ClientNumber, Invariant, NodeNumber};
+    use super::super::scene::{ADA, broken, group, happens, pair, sound, text, user};
+    use super::*;
+    use crate::DeviceId;
+
+    const EVE: ClientNumber = ClientNumber(2);
+
+    fn with_eve() -> Evidence {
+        let mut evidence = sound();
+        let device = DeviceId::new(3).expect("valid");
+        happens(&mut evidence, What::Entered { client: EVE, node: NodeNumber(0), user: user(3), device });
+        evidence
+    }
+
+    #[test]
+    fn an_entry_that_reaches_an_outsider_is_found() {
+        for at in [pair(), group(), ConversationId::Inbox(user(1))] {
+            let mut evidence = with_eve();
+            let entry = evidence.logs[&at].entries[0].clone();
+            happens(&mut evidence, What::Received { client: EVE, conversation: at, entry });
+            assert_eq!(broken(&evidence), [Invariant::Private]);
+        }
+    }
+
+    #[test]
+    fn presence_of_strangers_and_what_is_typed_elsewhere_is_found() {
+        let told = [
+            Ephemeral::Presence { user: user(1), online: true },
+            Ephemeral::Typing { conversation: group(), user: user(1) },
+            Ephemeral::Read { conversation: pair(), user: user(1), seq: 1 },
+        ];
+        for ephemeral in told {
+            let mut evidence = with_eve();
+            happens(&mut evidence, What::Heard(EVE, ephemeral));
+            assert_eq!(broken(&evidence), [Invariant::Private]);
+        }
+        let mut evidence = sound();
+        happens(&mut evidence, What::Heard(ADA, Ephemeral::Presence { user: user(2), online: true }));
+        assert_eq!(broken(&evidence), []);
+    }
+
+    #[test]
+    fn what_an_outsider_wrote_is_found() {
+        let mut evidence = sound();
+        let log = evidence.logs.get_mut(&group()).expect("there");
+        log.entries[2].sender = user(3);
+        log.entries[2].content = Some(text("yes").encode());
+        assert!(broken(&evidence).contains(&Invariant::Private));
+    }
+
+    #[test]
+    fn what_was_written_in_spite_of_a_block_is_found() {
+        let written = |appended, blocks| Written { client_id: None, appended, blocks };
+        let mut blocks = BTreeSet::new();
+        let entry = || vec![(pair(), 2, user(2))];
+        assert_eq!(against_block(&mut blocks, &written(entry(), Vec::new())), None);
+        assert_eq!(against_block(&mut blocks, &written(Vec::new(), vec![(pair(), user(1), true)])), None);
+        assert!(against_block(&mut blocks, &written(entry(), Vec::new())).is_some());
+        assert_eq!(against_block(&mut blocks, &written(entry(), vec![(pair(), user(1), false)])), None);
+    }
+}

@@ -49,3 +49,28 @@ fn count(evidence: &Evidence, of: ConversationId, user: UserId, read: Seq, head:
         .filter(|entry| entry.countable && entry.sender != user && entry.seq > read && entry.seq <= head);
     unread.count() as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::report::Invariant;
+    use super::super::scene::{ADA, broken, group, happens, sound, state, the_calm, user};
+    use super::*;
+
+    #[test]
+    fn a_number_that_no_recount_gives_is_found() {
+        let mut evidence = sound();
+        let mut told = state(&evidence, group(), 1);
+        told.unread += 1;
+        let (since, state) = (evidence.facts.len(), Box::new(told));
+        happens(&mut evidence, What::State { client: ADA, since, source: Source::Sync, state });
+        assert_eq!(broken(&evidence), [Invariant::Unread]);
+    }
+
+    #[test]
+    fn a_stored_number_that_has_drifted_is_found() {
+        let mut evidence = sound();
+        let rows = the_calm(&mut evidence).memberships.get_mut(&user(1)).expect("there");
+        rows.iter_mut().for_each(|(_, member)| member.own = 0);
+        assert_eq!(broken(&evidence), [Invariant::Unread]);
+    }
+}
