@@ -112,6 +112,9 @@ fn overview(path: &Path) -> io::Result<Overview> {
     if first {
         checked.damage.push("it is empty".into());
     }
+    if checked.complete && settled == Settled::No {
+        checked.damage.push("it ends and nobody was given time".into());
+    }
     Ok(Overview { checked, settled, messages })
 }
 
@@ -153,6 +156,9 @@ fn verify_places(
         if checked.complete {
             let unanswered = history.unanswered().map(|(id, _)| format!("{id} has no outcome"));
             checked.damage.extend(unanswered);
+            if history.read_up_to.is_none() {
+                checked.damage.push(format!("it ends and {} was not read to its end", history.name));
+            }
         }
     }
     Ok(())
