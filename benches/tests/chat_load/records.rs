@@ -62,11 +62,13 @@ fn middle(lines: &[String], sort: &str) -> usize {
     of_sort[of_sort.len() / 2]
 }
 
-/// The next line that tells the same sort of thing of the same place and client.
-fn next_alike(lines: &[String], line: usize) -> usize {
-    let this = parsed(&lines[line]);
-    let is_alike = |other: &Value| ["r", "n", "p"].iter().all(|key| other[*key] == this[*key]);
-    (line + 1..lines.len()).find(|line| is_alike(&parsed(&lines[*line]))).expect("there is another one")
+/// The first line of this sort and the next one that tells the same of the same place and client.
+fn two_alike(lines: &[String], sort: &str) -> (usize, usize) {
+    let values: Vec<_> = lines.iter().map(|line| parsed(line)).collect();
+    let first = values.iter().position(|value| value["r"] == sort).expect("there are some");
+    let is_alike = |other: &Value| ["r", "n", "p"].iter().all(|key| other[*key] == values[first][*key]);
+    let next = values[first + 1..].iter().position(is_alike).expect("each client sees several");
+    (first, first + 1 + next)
 }
 
 /// A number that is 1,000 higher.
@@ -122,8 +124,7 @@ fn a_line_that_was_doubled_is_found() {
 fn lines_that_were_swapped_are_found() {
     for sort in ["saw", "stored"] {
         let checked = doctored(|lines| {
-            let line = middle(lines, sort);
-            let next = next_alike(lines, line);
+            let (line, next) = two_alike(lines, sort);
             lines.swap(line, next);
         });
         assert_eq!(kinds(&checked), ["reordered"], "{sort}");
