@@ -1,5 +1,6 @@
 //! A server over any store, and the program under test.
 
+use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use chat_core::store::Store;
 use chat_proto::server::{ConnectionConfig, serve};
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -61,6 +62,12 @@ async fn accept(listener: TcpListener, engine: Engine, mut stop: watch::Receiver
 pub(crate) async fn chat_load(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chat-load"));
     command.args(arguments).kill_on_drop(true).output().await.expect("it runs")
+}
+
+/// Starts `chat-load`, with a file as its last argument; it is killed with its owner.
+pub(crate) fn start(arguments: &[&str], file: &Path) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chat-load"));
+    command.args(arguments).arg(file).kill_on_drop(true).spawn().expect("it runs")
 }
 
 /// What it says on its standard error.

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use chat_benches::load::check::{Checked, check};
 use chat_core::Epoch;
 use chat_core::memory::MemoryStore;
 use serde_json::Value;
 
-use crate::harness::{Server, chat_load, report};
+use crate::harness::{Server, chat_load, report, start};
 
 /// The lines of one run's record.
 fn recorded() -> &'static [String] {
@@ -161,6 +162,27 @@ fn a_record_that_breaks_off_is_checked_as_far_as_it_goes() {
     lines.truncate(lines.len() / 2);
     lines.remove(middle(&lines, "saw"));
     assert_eq!(kinds(&checked(&(lines.join("\n") + "\n"))), ["holes"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_is_killed_leaves_a_record_of_the_time_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(MemoryStore::new(Epoch(1))).await;
+    let record = folder.path().join("record");
+    let arguments = ["direct", "--address", &server.address, "--seconds", "600", "--quiet", "--record"];
+    let mut program = start(&arguments, &record);
+    let mut text = String::new();
+    // It leaves behind what it has every second.
+    while text.matches("\"acked\"").count() < 10 {
+        assert_eq!(program.try_wait().expect("it can be asked"), None, "it goes on");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        text = std::fs::read_to_string(&record).unwrap_or_default();
+    }
+    program.kill().await.expect("it is killed");
+    server.stop().await;
+    let checked = check(&record).expect("it can be read");
+    assert!(checked.is_clean() && !checked.complete, "{checked:?}");
+    assert!(checked.counts.acked >= 10, "{checked:?}");
 }
 
 #[tokio::test]
