@@ -13,6 +13,8 @@ mod groups;
 mod health;
 mod hooks;
 mod hub;
+#[cfg(all(test, interleavings))]
+mod interleavings;
 mod login;
 mod messages;
 mod outbox;
@@ -25,6 +27,7 @@ mod repair;
 mod rules;
 mod session;
 mod slots;
+mod sync;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -190,6 +193,13 @@ impl Engine {
             bus.close().await;
         }
         inner.store.close().await;
+    }
+
+    /// Stops it as the loss of its process would: in the middle of whatever it does, without a word to
+    /// anyone. Commands that are under way are never answered; whoever waits for them must be dropped.
+    #[cfg(feature = "testkit")]
+    pub fn crash(&self) {
+        *self.core.tasks.lock().unwrap_or_else(PoisonError::into_inner) = Tasks::default();
     }
 }
 

@@ -1,7 +1,8 @@
-//! For authors of backends and for tests of what is built on them: conformance suites, and
-//! decorators that inject faults.
+//! For authors of backends and for tests of what is built on them: conformance suites, decorators that
+//! inject faults, and whole clusters that are simulated and replayed.
 
 pub mod archive;
 pub mod bus;
 pub mod faults;
+pub mod simulation;
 pub mod store;

@@ -17,6 +17,7 @@
 mod command;
 mod config;
 mod connection;
+mod crowd;
 mod ending;
 mod input;
 mod life;

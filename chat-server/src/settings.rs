@@ -131,6 +131,9 @@ pub enum LogFormat {
 pub struct Connections {
     /// The most at the same time; also kept below what the process may open. Default 100,000.
     pub max: usize,
+    /// The most on which no session has begun; when there is one more, the one that has waited longest is
+    /// told to come back later. Default 10,000.
+    pub unauthenticated: usize,
     /// The most requests of one connection that are worked on at the same time. Default 64.
     pub requests_in_flight: u32,
     /// A connection on which no session has begun by then is closed. Default 10 s.
@@ -146,6 +149,10 @@ pub struct Connections {
     pub output_bytes: usize,
     /// The most bytes of entries of one page. Default 256 KiB.
     pub page_bytes: usize,
+    /// The most bytes that wait in all connections together: frames that have not arrived as a whole, and
+    /// output that clients do not take. Beyond it pages are refused, and who is in the middle of a long
+    /// frame is told to come back later. Default 256 MiB.
+    pub buffer_bytes: usize,
 }
 
 /// What a log-in does to the user's other devices.

@@ -1,7 +1,7 @@
 //! Putting an engine together.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
@@ -16,6 +16,7 @@ use super::passwords::Passwords;
 use super::presence::Presence;
 use super::rules::RulesCache;
 use super::slots::Slots;
+use super::sync::AtomicUsize;
 use super::{
     Authenticator, Core, Engine, EngineConfig, Hooks, Inner, Tasks, committer, follower, presence, repair,
     slots,
@@ -65,6 +66,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn bus(mut self, bus: impl Bus) -> Self {
         self.bus = Some(Arc::new(bus));
+        self
+    }
+
+    /// As [`EngineBuilder::bus`], for an endpoint that others hold too.
+    #[must_use]
+    pub fn bus_shared(mut self, bus: Arc<dyn Bus>) -> Self {
+        self.bus = Some(bus);
         self
     }
 

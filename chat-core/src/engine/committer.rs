@@ -338,6 +338,10 @@ impl Committer {
             let message =
                 Message { origin: self.inner.origin.clone(), payload: Payload::Chunk(Arc::clone(chunk)) };
             for topic in topics(chunk.conversation()) {
+                // Most users have one device, and of two who write to each other this node has one.
+                if matches!(topic, Topic::User(user) if self.inner.presence.is_here_alone(user)) {
+                    continue;
+                }
                 // A dropped message is found by the journal.
                 let _ = bus.publish(topic, message.clone());
             }

@@ -9,9 +9,10 @@
 //! delivers outside the lock. Who listens changes only under the lock, between chunks.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use super::outbox::Outbox;
+use super::sync::{Mutex, MutexGuard};
 use crate::{Chunk, ConversationId, Seq, UserId};
 
 /// The gate of one conversation on this node.
@@ -35,6 +36,8 @@ struct State {
     known: Seq,
     /// Up to where listeners must be told that they are behind, in the gate's next turn.
     skip_to: Option<Seq>,
+    /// Who listens since others began to, and is told where the gate begins.
+    bystanders: Vec<Arc<Outbox>>,
     /// Whether some task has the turn.
     turn: bool,
 }
@@ -69,6 +72,7 @@ impl Gate {
             waiting_bytes: 0,
             known: last.unwrap_or(0),
             skip_to: None,
+            bystanders: Vec::new(),
             turn: false,
         };
         Self { conversation, state: Mutex::new(state) }
@@ -125,6 +129,14 @@ impl Gate {
         state.last.is_some()
     }
 
+    /// Adds a listener that will not say where it begins: it has heard nothing of this conversation,
+    /// and is told that it is behind once the gate's position is known.
+    pub(crate) fn attach_bystander(&self, outbox: &Arc<Outbox>) {
+        if !self.attach(outbox) {
+            self.lock().bystanders.push(Arc::clone(outbox));
+        }
+    }
+
     /// Says where a listener begins that was attached before the position was known. The first sets
     /// the gate's position; a later one that read an earlier head is told what it missed.
     pub(crate) fn begin(&self, outbox: &Outbox, head: Seq) -> Offered {
@@ -137,6 +149,12 @@ impl Gate {
                 state.began = first.map_or(head, |first| head.min(first - 1));
                 state.last = Some(state.began);
                 state.known = state.known.max(head);
+                let began = state.began;
+                for bystander in std::mem::take(&mut state.bystanders) {
+                    if began > 0 && bystander.session != outbox.session {
+                        bystander.push_behind(self.conversation, began);
+                    }
+                }
             }
             Some(_) if head < state.began => outbox.push_behind(self.conversation, state.began),
             Some(_) => {}
@@ -234,12 +252,11 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
-
     use bytes::Bytes;
 
     use super::super::figures::OutboxCounts;
     use super::super::outbox::OutboxLimits;
+    use super::super::sync::AtomicUsize;
     use super::*;
     use crate::{DeviceId, Entry, Event, GroupId, Kind, Timestamp};
 

@@ -4,7 +4,7 @@ mod census;
 mod consequences;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -13,6 +13,7 @@ use super::figures::Delivered;
 use super::gate::{Gate, Offered, Step};
 use super::outbox::Outbox;
 use super::presence::Presence;
+use super::sync::{Mutex, MutexGuard};
 use crate::{Chunk, ConversationId, Entry, Ephemeral, GroupId, Seq, UserId};
 use consequences::leaver;
 
@@ -21,7 +22,7 @@ const SHARDS: usize = 64;
 
 /// Up to so many listeners are served by whoever offers; more are left to the fan-out tasks, so that
 /// a large group holds up neither its writer nor a pair.
-const INLINE_LISTENERS: usize = 64;
+const INLINE_LISTENERS: usize = if cfg!(interleavings) { 1 } else { 64 };
 
 /// After so many deliveries a fan-out task lets others run.
 const DELIVERIES_PER_TURN: usize = 256;
@@ -221,20 +222,45 @@ impl Hub {
     /// Lets a session listen to a conversation. Whether the gate knew its position; else
     /// [`Hub::begin`] must follow with the head read after this.
     pub(crate) fn attach(&self, conversation: ConversationId, outbox: &Arc<Outbox>) -> bool {
-        outbox.remember(conversation);
+        // Of a direct conversation that had no head when they began, earlier sessions of its users
+        // have no gate: once there is one, nothing else would let them listen.
+        let bystanders = match self.gate(&conversation) {
+            Some(_) => Vec::new(),
+            None => self.participants(&conversation),
+        };
         let known = {
             let mut gates = self.gate_shard(&conversation);
+            let is_new = !gates.contains_key(&conversation);
             let gate = gates.entry(conversation).or_insert_with(|| Arc::new(Gate::new(conversation, None)));
-            gate.attach(outbox)
+            // Under the shard's lock, as wherever a gate and its listener part: both know of each other,
+            // or neither does.
+            outbox.remember(conversation);
+            let known = gate.attach(outbox);
+            for bystander in bystanders.iter().filter(|one| is_new && one.session != outbox.session) {
+                bystander.remember(conversation);
+                gate.attach_bystander(bystander);
+            }
+            known
         };
         self.detach_ended(&conversation, outbox);
+        for bystander in &bystanders {
+            self.detach_ended(&conversation, bystander);
+        }
         known
+    }
+
+    /// The sessions here of the two users of a direct conversation; none of another one.
+    fn participants(&self, conversation: &ConversationId) -> Vec<Arc<Outbox>> {
+        let ConversationId::Direct(pair) = conversation else { return Vec::new() };
+        let mut sessions = self.sessions(pair.low());
+        sessions.extend(self.sessions(pair.high()));
+        sessions
     }
 
     /// A session that ended meanwhile may have left its gates before this one knew it.
     fn detach_ended(&self, conversation: &ConversationId, outbox: &Outbox) {
-        if outbox.ended().is_some() && outbox.forget(conversation) {
-            self.close_if(conversation, |gate| gate.detach(outbox.session));
+        if outbox.ended().is_some() {
+            self.leave(conversation, outbox);
         }
     }
 
@@ -291,8 +317,8 @@ impl Hub {
     /// Lets everybody listen to nothing more: whoever listens from now on begins anew.
     pub(crate) fn forget_gates(&self) {
         for shard in &self.gates {
-            let gates = std::mem::take(&mut *lock(shard));
-            for (conversation, gate) in gates {
+            let mut gates = lock(shard);
+            for (conversation, gate) in std::mem::take(&mut *gates) {
                 for listener in gate.detach_user(None) {
                     listener.forget(&conversation);
                 }
@@ -304,8 +330,10 @@ impl Hub {
 
     /// Lets a session listen to a conversation no more.
     pub(crate) fn leave(&self, conversation: &ConversationId, outbox: &Outbox) {
-        outbox.forget(conversation);
-        self.close_if(conversation, |gate| gate.detach(outbox.session));
+        self.close_if(conversation, |gate| {
+            outbox.forget(conversation);
+            gate.detach(outbox.session)
+        });
     }
 
     /// Takes the users who have entered groups.
@@ -382,9 +410,7 @@ impl Hub {
         if let Some(gate) = self.gate(&conversation) {
             return Some(gate);
         }
-        let ConversationId::Direct(pair) = conversation else { return None };
-        let mut sessions = self.sessions(pair.low());
-        sessions.extend(self.sessions(pair.high()));
+        let sessions = self.participants(&conversation);
         if sessions.is_empty() {
             return None;
         }

@@ -10,13 +10,14 @@
 //! that nothing can fall in between.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 
 use super::figures::OutboxCounts;
+use super::sync::{AtomicUsize, Mutex, MutexGuard};
 use crate::{Chunk, ConversationId, DeviceId, EndReason, Ephemeral, Event, Seq, UserId};
 
 /// What an ephemeral event is reckoned at, in bytes.
@@ -165,14 +166,14 @@ impl Outbox {
         }
     }
 
-    /// Remembers a gate that knows this outbox; whether it is new.
-    pub(crate) fn remember(&self, conversation: ConversationId) -> bool {
-        self.attached.lock().unwrap_or_else(PoisonError::into_inner).insert(conversation)
+    /// Remembers a gate that knows this outbox.
+    pub(crate) fn remember(&self, conversation: ConversationId) {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner).insert(conversation);
     }
 
-    /// Forgets a gate; whether it was known.
-    pub(crate) fn forget(&self, conversation: &ConversationId) -> bool {
-        self.attached.lock().unwrap_or_else(PoisonError::into_inner).remove(conversation)
+    /// Forgets a gate.
+    pub(crate) fn forget(&self, conversation: &ConversationId) {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner).remove(conversation);
     }
 
     /// Whether a gate knows this outbox.
@@ -183,6 +184,12 @@ impl Outbox {
     /// Takes the account of all gates that know this outbox.
     pub(crate) fn take_attached(&self) -> BTreeSet<ConversationId> {
         std::mem::take(&mut *self.attached.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What waits in all sessions with these limits, in bytes.
+    #[cfg(all(test, interleavings))]
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.limits.used_bytes.load(Ordering::Relaxed)
     }
 
     /// Whether the session has ended, and why.

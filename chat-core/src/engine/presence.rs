@@ -119,6 +119,16 @@ impl Presence {
         self.lock().is_online(user)
     }
 
+    /// Whether a user has sessions here and, as far as other nodes have said, nowhere else.
+    ///
+    /// A node that a user has just come to says so some 50 ms later: what is not published to it until
+    /// then, it finds in the journal.
+    pub(super) fn is_here_alone(&self, user: UserId) -> bool {
+        let state = self.lock();
+        let is_here = state.online.contains(&user) && !state.leaving.users.contains_key(&user);
+        is_here && state.elsewhere.knows_absence(user, Instant::now())
+    }
+
     /// A session of a user has begun here, and its contacts are known.
     pub(crate) fn came(&self, user: UserId) {
         let mut state = self.lock();

@@ -9,7 +9,7 @@ use super::Inner;
 use super::hub::cut;
 use crate::bus::Topic;
 use crate::store::StoreError;
-use crate::{ConversationId, Direction, EndReason, GroupId, Head, Range, Seq, UserId};
+use crate::{ConversationId, Direction, EndReason, GroupId, Head, Range, UserId};
 
 /// A repair reads pages of so many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -99,8 +99,17 @@ async fn attach(inner: &Inner, user: UserId, group: GroupId) -> Result<(), Store
     let conversation = ConversationId::Group(group);
     let mut sessions = inner.hub.sessions(user);
     sessions.retain(|session| !session.is_attached(&conversation));
-    if sessions.is_empty() || head_for(inner, conversation, user).await?.is_none() {
+    if sessions.is_empty() {
         return Ok(());
+    }
+    match head_for(inner, conversation, user).await? {
+        None => return Ok(()),
+        // Nothing more comes, and what there was may be unknown to them.
+        Some(head) if !goes_on(&head) => {
+            sessions.iter().for_each(|session| session.push_behind(conversation, head.seq));
+            return Ok(());
+        }
+        Some(_) => {}
     }
     let begins: Vec<_> = sessions
         .iter()
@@ -111,12 +120,16 @@ async fn attach(inner: &Inner, user: UserId, group: GroupId) -> Result<(), Store
         .collect();
     let head = confirm(inner, conversation, user).await;
     for (session, begins) in sessions.iter().zip(begins) {
-        match head {
-            Ok(Some(head)) => {
+        match &head {
+            Ok(Some(head)) if goes_on(head) => {
                 if begins {
-                    inner.hub.begin(&conversation, session, head);
+                    inner.hub.begin(&conversation, session, head.seq);
                 }
-                session.release_held(conversation, head);
+                session.release_held(conversation, head.seq);
+            }
+            Ok(Some(head)) => {
+                inner.hub.leave(&conversation, session);
+                session.release_held(conversation, head.seq);
             }
             _ => {
                 inner.hub.leave(&conversation, session);
@@ -133,25 +146,27 @@ async fn confirm(
     inner: &Inner,
     conversation: ConversationId,
     user: UserId,
-) -> Result<Option<Seq>, StoreError> {
+) -> Result<Option<Head>, StoreError> {
     if let ConversationId::Group(group) = conversation {
         inner.subscribe(&[Topic::Group(group)]).await;
     }
     head_for(inner, conversation, user).await
 }
 
-/// The head of a group, if the user is a member and it goes on.
+/// The head of a group, if the user is a member, or was one when it was dissolved.
 async fn head_for(
     inner: &Inner,
     conversation: ConversationId,
     user: UserId,
-) -> Result<Option<Seq>, StoreError> {
+) -> Result<Option<Head>, StoreError> {
     let head = inner.store.heads(&[conversation]).await?.pop();
     let row = inner.store.members(&[(conversation, user)]).await?.pop().flatten();
-    let goes_on = |head: &Head| head.group.as_ref().is_some_and(|group| !group.dissolved);
-    Ok(head
-        .filter(|head| goes_on(head) && row.is_some_and(|row| row.standing.is_member()))
-        .map(|head| head.seq))
+    Ok(head.filter(|head| head.group.is_some() && row.is_some_and(|row| row.standing.is_member())))
+}
+
+/// Whether anything more is written into a group.
+fn goes_on(head: &Head) -> bool {
+    head.group.as_ref().is_some_and(|group| !group.dissolved)
 }
 
 /// Ends sessions whose devices have connected to another node.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -13,6 +13,7 @@ use super::committer::store_error;
 use super::outbox::Outbox;
 use super::presence::Lasting;
 use super::rate::Bucket;
+use super::sync::AtomicBool;
 use super::{Core, Settled};
 use crate::bus::Topic;
 use crate::store::{Digest, Once, Store};

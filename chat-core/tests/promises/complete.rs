@@ -10,6 +10,7 @@ use chat_core::testkit::faults::{BusFaults, BusWeather, FaultyBus, FaultyStore};
 use chat_core::{EndReason, Engine, Epoch, GroupAction, JoinPolicy};
 
 use crate::client::Client;
+use crate::published::Recorded;
 use crate::world::{
     World, act, again, another, closed, config, create, direct, found, group, join, login, say, text,
 };
@@ -242,6 +243,52 @@ async fn a_node_listens_to_what_its_users_are_in_and_to_nothing_else() {
     let seq = say(&ada, direct(&ada, &bob), "still there?").await.seq;
     let at = direct(&ada, &bob);
     bob.within(Duration::from_millis(1), "the message", |bob| bob.position(&at) >= seq).await;
+}
+
+/// Time enough for rosters to be told.
+const TOLD: Duration = Duration::from_millis(200);
+
+#[tokio::test(start_paused = true)]
+async fn what_concerns_a_user_is_published_only_where_the_user_may_be_elsewhere() {
+    let world = World::new();
+    let (bus, published) = Recorded::new(world.bus.endpoint());
+    let (here, there) = (world.node_on(bus).await, world.node().await);
+    let (ada, bob) = (join(&here, "ada").await, join(&here, "bob").await);
+    let mut cyn = join(&there, "cyn").await;
+    tokio::time::sleep(TOLD).await;
+    published.take();
+    say(&ada, direct(&ada, &bob), "both are here alone").await;
+    assert_eq!(published.take(), []);
+    let seq = say(&ada, direct(&ada, &cyn), "one is there").await.seq;
+    assert_eq!(published.take(), [Topic::User(cyn.user())]);
+    cyn.within(Duration::from_millis(1), "the message", |cyn| cyn.position(&direct(&ada, cyn)) >= seq).await;
+    let mut second = another(&there, "ada").await;
+    tokio::time::sleep(TOLD).await;
+    published.take();
+    let seq = say(&ada, direct(&ada, &bob), "one is here and there").await.seq;
+    assert_eq!(published.take(), [Topic::User(ada.user())]);
+    let at = direct(&ada, &bob);
+    second.within(Duration::from_millis(1), "the message", |second| second.position(&at) >= seq).await;
+    let (user, at) = (bob.user(), direct(&ada, &bob));
+    drop(bob);
+    published.take();
+    say(&ada, at, "who left may be anywhere").await;
+    assert!(published.take().contains(&Topic::User(user)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_came_to_a_node_whose_words_are_lost_hears_everything_all_the_same() {
+    let world = World::new();
+    let (here, there) = (world.node().await, faulty_node(&world, 3).await);
+    let (ada, bob) = (join(&here, "ada").await, join(&here, "bob").await);
+    tokio::time::sleep(TOLD).await;
+    there.1.sending(BusWeather::LOST);
+    let mut second = another(&there.0, "ada").await;
+    let at = direct(&ada, &bob);
+    for number in 0..10 {
+        let seq = say(&bob, at, number.to_string()).await.seq;
+        hears(&mut second, at, seq).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

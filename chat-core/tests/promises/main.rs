@@ -19,6 +19,7 @@ mod ordered;
 mod presence;
 mod presence_of_nodes;
 mod private;
+mod published;
 mod reading;
 mod shutdown;
 mod storm;

@@ -5,6 +5,9 @@ use chat_core::{Error, Range, Session, Sync, SyncPage};
 use super::ConnectionConfig;
 use crate::message::{Reply, Request};
 
+/// What a contact, a member or a profile is reckoned at.
+const ROW_BYTES: usize = 256;
+
 /// The bounds of what one command may ask for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
@@ -20,6 +23,17 @@ impl From<&ConnectionConfig> for Bounds {
             rows: config.page_rows.max(100),
             bytes: config.page_bytes.max(1),
         }
+    }
+}
+
+/// What is set aside for the answer to a request while it is made; nothing for the small ones.
+pub(super) fn answer_bytes(request: &Request, bounds: Bounds) -> usize {
+    match request {
+        Request::Sync(_) | Request::Entries { .. } | Request::History { .. } => bounds.bytes,
+        Request::Devices | Request::Profiles(_) | Request::Contacts { .. } | Request::Roster { .. } => {
+            bounds.rows.saturating_mul(ROW_BYTES)
+        }
+        _ => 0,
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chat_core::EngineConfig;
 
+use super::crowd::Crowd;
 use crate::frame;
 use crate::message::{Limits, Rate};
 
@@ -40,6 +41,15 @@ pub struct ConnectionConfig {
     pub page_rows: usize,
     /// The most bytes of entries of a page. Default 256 KiB.
     pub page_bytes: usize,
+    /// The most connections without a session; beyond them, the one that has waited longest is told to
+    /// come back later. Default 10,000.
+    pub unauthenticated: usize,
+    /// The most bytes that wait in all connections together: frames that have not arrived as a whole, and
+    /// output that is not taken. Beyond it pages are refused, and whoever is in the middle of a long frame
+    /// is told to come back later. Default 256 MiB.
+    pub buffer_bytes: usize,
+    /// What the connections hold that are served with this configuration, or with a clone of it.
+    pub(super) crowd: Crowd,
 }
 
 impl Default for ConnectionConfig {
@@ -58,6 +68,9 @@ impl Default for ConnectionConfig {
             page_entries: 500,
             page_rows: 200,
             page_bytes: 256 * 1024,
+            unauthenticated: 10_000,
+            buffer_bytes: 256 * 1024 * 1024,
+            crowd: Crowd::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::crowd::{Place, Share};
 use super::input::Input;
 use super::life::{Life, Sign, TICKS};
 use super::opening::Opening;
@@ -34,6 +35,10 @@ const COMMANDS: u32 = 4;
 /// is written.
 const STEPS: usize = 64;
 
+/// As much of a frame may wait for the rest of it also where there is no room left: the short ones, so
+/// that people can go on to talk.
+const SHORT_FRAME_BYTES: usize = 4 * 1024;
+
 /// One connection. The order of a turn: what waits is written, then replies, events, what the peer
 /// sends, and what is due; so a peer that only sends cannot keep its own replies from leaving.
 pub(super) struct Connection<S> {
@@ -47,6 +52,12 @@ pub(super) struct Connection<S> {
     in_flight: u32,
     /// Those of them that are no sends: their replies may be pages.
     commands: u32,
+    /// What is set aside for their replies.
+    reserved_bytes: usize,
+    /// What waits here, of what may wait in all connections.
+    share: Share,
+    /// Among those without a session, for as long as there is none.
+    place: Option<Place>,
     /// A send waits for its place in the queue. What was sent after it waits too, for the order's sake.
     beginning: bool,
     input: Input,
@@ -102,11 +113,14 @@ where
             io,
             limits: config.limits(engine.config()),
             engine,
-            config,
             stage: Stage::Opening(Box::default()),
             work: FuturesUnordered::from_iter([Work::Shutdown(shutdown)]),
             in_flight: 0,
             commands: 0,
+            reserved_bytes: 0,
+            share: config.crowd.share(),
+            place: Some(config.crowd.enter(config.unauthenticated)),
+            config,
             beginning: false,
             input: Input::default(),
             output: Output::default(),
@@ -124,7 +138,9 @@ where
         moved |= self.take_events(cx);
         moved |= self.read(cx)?;
         moved |= self.take_due(cx)?;
+        moved |= self.give_up_place(cx);
         moved |= self.advance(cx)?;
+        self.count();
         ControlFlow::Continue(moved)
     }
 
@@ -145,7 +161,23 @@ where
     }
 
     fn has_room(&self) -> bool {
-        self.output.len() < self.config.output_bytes.max(1)
+        let waiting = self.output.len();
+        waiting < self.config.output_bytes.max(1) && (waiting == 0 || !self.is_crowded())
+    }
+
+    /// Whether as much waits in all connections as may.
+    fn is_crowded(&self) -> bool {
+        self.config.crowd.bytes() >= self.config.buffer_bytes
+    }
+
+    /// Counts what waits here among what waits everywhere.
+    fn count(&mut self) {
+        self.share.set(self.input.len() + self.output.len() + self.reserved_bytes);
+    }
+
+    /// Whether so much of a frame has arrived that its rest cannot be waited for.
+    fn is_in_the_way(&self) -> bool {
+        self.input.len() > SHORT_FRAME_BYTES && self.is_crowded()
     }
 
     /// Also while there is no room: what is under way may hold what others wait for, such as a
@@ -164,8 +196,9 @@ where
                     self.begun(request_id, begun);
                 }
                 Done::Sent { request_id, receipt } => self.finish(request_id, receipt.map(Reply::Receipt)),
-                Done::Command { request_id, reply } => {
+                Done::Command { request_id, reserved_bytes, reply } => {
                     self.commands -= 1;
+                    self.reserved_bytes -= reserved_bytes;
                     self.finish(request_id, reply);
                 }
                 Done::Entered(entered) => self.entered(entered),
@@ -203,13 +236,21 @@ where
         for _ in 0..STEPS {
             let Some(limit_bytes) = self.admitted_bytes() else { break };
             match self.input.next_frame(limit_bytes) {
-                Ok(Some(payload)) => self.handle(payload, cx),
+                Ok(Some(payload)) => {
+                    self.handle(payload, cx);
+                    self.count();
+                }
                 Ok(None) => match self.input.poll_fill(&mut self.io, cx) {
                     Poll::Ready(Ok(0)) => self.drain(None),
                     Poll::Ready(Ok(_)) => self.life.heard(),
                     Poll::Ready(Err(error)) => return ControlFlow::Break(Ending::Broken(error)),
                     Poll::Pending => {
                         self.listening = true;
+                        self.count();
+                        if self.is_in_the_way() {
+                            self.close(Some(CloseCode::OVERLOADED));
+                            moved = true;
+                        }
                         break;
                     }
                 },
@@ -243,6 +284,9 @@ where
         while let Poll::Ready(due) = self.timer.poll_due(cx) {
             moved = true;
             match (due, &self.stage) {
+                (Due::Tick, Stage::Open(_)) if self.is_in_the_way() => {
+                    self.close(Some(CloseCode::OVERLOADED));
+                }
                 (Due::Tick, Stage::Open(_)) => {
                     if !self.listening {
                         self.life.heard();
@@ -275,6 +319,15 @@ where
         ControlFlow::Continue(moved)
     }
 
+    /// Leaves when others without a session need the place more.
+    fn give_up_place(&mut self, cx: &mut Context<'_>) -> bool {
+        let taken_back = self.place.take_if(|place| place.poll_taken_back(cx).is_ready()).is_some();
+        if taken_back {
+            self.close(Some(CloseCode::OVERLOADED));
+        }
+        taken_back
+    }
+
     /// Stops reading, to finish what is in flight and then close.
     fn drain(&mut self, then: Option<CloseCode>) {
         if matches!(self.stage, Stage::Draining { .. } | Stage::Closing { .. }) {
@@ -296,6 +349,9 @@ where
         self.work = FuturesUnordered::new();
         self.in_flight = 0;
         self.commands = 0;
+        self.reserved_bytes = 0;
+        self.place = None;
+        self.input = Input::default();
         self.stage = Stage::Closing { code, hung_up: false };
         self.timer.stage(Some(self.config.drain_deadline));
     }

@@ -20,6 +20,11 @@ pub(super) struct Input {
 }
 
 impl Input {
+    /// How many bytes wait.
+    pub(super) fn len(&self) -> usize {
+        self.received.len()
+    }
+
     /// Takes the payload of the next frame, if it is there as a whole.
     pub(super) fn next_frame(&mut self, limit_bytes: usize) -> Result<Option<Bytes>, Oversized> {
         let taken = frame::take(&mut self.received, limit_bytes);

@@ -14,8 +14,8 @@ pub(super) enum Work {
     Beginning { request_id: u64, begun: BoxFuture<'static, Result<PendingSend, Error>> },
     /// A send that waits for its commit.
     Sending { request_id: u64, pending: PendingSend },
-    /// Any other command.
-    Command { request_id: u64, reply: BoxFuture<'static, Result<Reply, Error>> },
+    /// Any other command, and what is set aside for its reply.
+    Command { request_id: u64, reserved_bytes: usize, reply: BoxFuture<'static, Result<Reply, Error>> },
     /// A registration or log-in.
     Entering(BoxFuture<'static, Result<LoggedIn, Error>>),
     /// The signal to end.
@@ -26,7 +26,7 @@ pub(super) enum Work {
 pub(super) enum Done {
     Begun { request_id: u64, begun: Result<PendingSend, Error> },
     Sent { request_id: u64, receipt: Result<Receipt, Error> },
-    Command { request_id: u64, reply: Result<Reply, Error> },
+    Command { request_id: u64, reserved_bytes: usize, reply: Result<Reply, Error> },
     Entered(Result<LoggedIn, Error>),
     Shutdown,
 }
@@ -44,9 +44,9 @@ impl Future for Work {
                 let receipt: Result<Receipt, Error> = ready!(Pin::new(pending).poll(cx));
                 Done::Sent { request_id: *request_id, receipt }
             }
-            Self::Command { request_id, reply } => {
+            Self::Command { request_id, reserved_bytes, reply } => {
                 let reply = ready!(reply.as_mut().poll(cx));
-                Done::Command { request_id: *request_id, reply }
+                Done::Command { request_id: *request_id, reserved_bytes: *reserved_bytes, reply }
             }
             Self::Entering(entered) => Done::Entered(ready!(entered.as_mut().poll(cx))),
             Self::Shutdown(signal) => {

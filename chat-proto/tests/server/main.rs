@@ -1,5 +1,6 @@
 //! The driver of a connection, over real streams, against the real engine on the in-memory store.
 
+mod crowded;
 mod framing;
 mod harness;
 mod hostile;

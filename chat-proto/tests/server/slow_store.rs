@@ -197,6 +197,32 @@ async fn no_more_requests_are_worked_on_at_once_than_announced() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn commands_wait_for_each_other_so_that_one_peer_does_not_hold_all_of_a_store_and_sends_do_not() {
+    let store = Late::new();
+    let most_lists = Arc::clone(&store.most_lists);
+    let server = Server::over(store, |_| {}, |_| {}).await;
+    let (mut ada_peer, ada) = server.join("ada").await;
+    let (_bob_peer, bob) = server.join("bob").await;
+    let conversation = direct(ada.session, bob.session);
+    ada_peer.ask(text(0, conversation, "first")).await.expect("sent");
+    let sent: Vec<_> = {
+        let mut sent = Vec::new();
+        for n in 1..=8 {
+            ada_peer.begin(Request::Devices).await;
+            sent.push(ada_peer.begin(text(n, conversation, "text")).await);
+        }
+        sent
+    };
+    let mut seqs = Vec::new();
+    for id in sent {
+        let Ok(Reply::Receipt(receipt)) = ada_peer.reply_after_others(id).await else { panic!("a receipt") };
+        seqs.push(receipt.seq);
+    }
+    assert!(seqs.is_sorted());
+    assert_eq!(most_lists.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_that_leaves_during_its_log_in_leaves_nothing_behind() {
     let server = server().await;
     server.join("ada").await.0.leave().await;

@@ -74,6 +74,7 @@ impl Settings {
         vec![
             ("stop_seconds", self.stop_seconds),
             ("connections.max", self.connections.max as u64),
+            ("connections.unauthenticated", self.connections.unauthenticated as u64),
             ("connections.requests_in_flight", self.connections.requests_in_flight.into()),
             ("connections.handshake_deadline_ms", self.connections.handshake_deadline_ms),
             ("connections.login_attempts", self.connections.login_attempts.into()),
@@ -81,6 +82,7 @@ impl Settings {
             ("connections.write_deadline_ms", self.connections.write_deadline_ms),
             ("connections.output_bytes", self.connections.output_bytes as u64),
             ("connections.page_bytes", self.connections.page_bytes as u64),
+            ("connections.buffer_bytes", self.connections.buffer_bytes as u64),
             ("accounts.device_limit", self.accounts.device_limit as u64),
             ("accounts.password_passes", self.accounts.password_passes.into()),
             ("contacts.limit", self.contacts.limit as u64),

@@ -23,6 +23,8 @@ impl Settings {
         config.output_bytes = self.connections.output_bytes;
         config.login_attempts = self.connections.login_attempts;
         config.page_bytes = self.connections.page_bytes;
+        config.unauthenticated = self.connections.unauthenticated;
+        config.buffer_bytes = self.connections.buffer_bytes;
         // What connections may take at a stop leaves the store its half.
         config.drain_deadline = config.drain_deadline.min(self.stop_deadline() / 2);
         config
@@ -44,6 +46,7 @@ impl Default for Connections {
         let driver = ConnectionConfig::default();
         Self {
             max: MAX,
+            unauthenticated: driver.unauthenticated,
             requests_in_flight: driver.in_flight,
             handshake_deadline_ms: milliseconds(driver.handshake_deadline),
             login_attempts: driver.login_attempts,
@@ -51,6 +54,7 @@ impl Default for Connections {
             write_deadline_ms: milliseconds(driver.write_deadline),
             output_bytes: driver.output_bytes,
             page_bytes: driver.page_bytes,
+            buffer_bytes: driver.buffer_bytes,
         }
     }
 }

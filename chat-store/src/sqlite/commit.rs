@@ -5,7 +5,7 @@
 //! written when the batch is complete, each once however many items touched it.
 
 pub(super) mod heads;
-mod log;
+pub(super) mod log;
 pub(super) mod members;
 pub(super) mod registry;
 

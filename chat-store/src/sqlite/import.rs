@@ -14,7 +14,7 @@ use chat_core::{ConversationId, Epoch, Head};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
-use super::commit::{heads, members, registry};
+use super::commit::{heads, log, members, registry};
 use super::error::{Failure, closed};
 use super::open::Ours;
 use super::queue::Queue;
@@ -271,12 +271,7 @@ fn put_command(db: &Connection, row: i64, command: &TrimmedCommand) -> Result<()
 
 fn put_entry(db: &Connection, row: i64, logged: &LoggedEntry) -> Result<(), Failure> {
     let entry = &logged.entry;
-    db.prepare_cached(
-        "INSERT INTO log (conversation, seq, time, sender, kind, countable, ordinal, target,
-                          client_id, digest, content)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-    )?
-    .execute(params![
+    db.prepare_cached(log::INSERT)?.execute(params![
         row,
         entry.seq.cast_signed(),
         entry.time.0.cast_signed(),

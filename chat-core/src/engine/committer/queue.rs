@@ -1,7 +1,7 @@
 //! What waits for a committer: bounded in rows and bytes, refused when full, withdrawn when late.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::SendWork;
 use crate::engine::figures::CommitCounts;
+use crate::engine::sync::{Mutex, MutexGuard};
 use crate::store::{Item, Outcome};
 use crate::{Error, ErrorKind};
 

@@ -280,7 +280,10 @@ impl Scene {
         let user = target.row.user;
         match target.row.standing {
             _ if !target.welcome => return Err(Error::not_allowed()),
-            Standing::Asking => return self.approve(),
+            // They want what is offered. The record is in the inbox of the one who invites.
+            Standing::Asking => {
+                return self.admit(&[target], Some(self.notice(self.user(), GroupEvent::Entered, user)));
+            }
             Standing::Invited => {
                 return Err(Error::new(ErrorKind::NotAllowed, "this user is invited already"));
             }
@@ -301,7 +304,7 @@ impl Scene {
         if target.row.standing != Standing::Asking {
             return Err(nothing());
         }
-        self.admit(&[target])
+        self.admit(&[target], None)
     }
 
     fn add(&self) -> Result<Item, Error> {
@@ -312,15 +315,18 @@ impl Scene {
         if new.is_empty() {
             return Err(Error::new(ErrorKind::NotAllowed, "they are members already"));
         }
-        let mut item = self.admit(&new)?;
+        let mut item = self.admit(&new, None)?;
         item.require.extend(new.iter().map(|target| target.precondition.clone()));
         Ok(item)
     }
 
-    fn admit(&self, new: &[&Target]) -> Result<Item, Error> {
+    /// These become members; `record` comes first where the action is not recorded in the group.
+    fn admit(&self, new: &[&Target], record: Option<Append>) -> Result<Item, Error> {
         let members = self.room_for(new.len())?;
         let users: Vec<_> = new.iter().map(|target| target.row.user).collect();
         let mut item = self.item();
+        item.append.extend(record);
+        let joined = SeqRef::Appended(item.append.len());
         item.append.push(self.entry(&Content::MembersAdded(users.clone())));
         for user in users {
             item.append.push(self.notice(user, GroupEvent::Entered, user));
@@ -328,7 +334,7 @@ impl Scene {
             // Staff that takes somebody in lets them write.
             item.write.push(Write::Standing(StandingChange {
                 muted_until: Some(None),
-                ..entering(self.at, user, Standing::Member, SeqRef::Appended(0), history)
+                ..entering(self.at, user, Standing::Member, joined, history)
             }));
         }
         item.write.push(self.sized(members));

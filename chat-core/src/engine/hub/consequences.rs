@@ -23,8 +23,11 @@ impl Hub {
                 let leaver = chunk.entries().last().and_then(leaver);
                 if let Some(leaver) = leaver {
                     let removed = self.remove_listeners(gate, leaver);
-                    // The notice that a leaver came back may have been here before this entry.
-                    self.look_again(group, &removed);
+                    // The notice that a leaver came back may have been here before this entry. Nobody
+                    // comes back to a group that was dissolved.
+                    if leaver != Leaver::Everyone {
+                        self.look_again(group, &removed);
+                    }
                 }
             }
             ConversationId::Inbox(user) => {
@@ -58,11 +61,9 @@ impl Hub {
         let mut removed = Vec::new();
         self.close_if(&gate.conversation, |gate| {
             removed = gate.detach_user(user);
+            removed.iter().for_each(|listener| listener.forget(&gate.conversation));
             gate.is_deserted()
         });
-        for listener in &removed {
-            listener.forget(&gate.conversation);
-        }
         removed
     }
 

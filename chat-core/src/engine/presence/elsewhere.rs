@@ -88,6 +88,13 @@ impl Elsewhere {
         self.users.contains_key(&user)
     }
 
+    /// Whether a user is known to be online on no other node: the path works, and all nodes that were
+    /// heard of have told their rosters.
+    pub(super) fn knows_absence(&self, user: UserId, now: Instant) -> bool {
+        let hears = self.path.is_some_and(|path| self.is_unbroken(path, now));
+        hears && !self.is_online(user) && self.peers.values().all(|peer| peer.version.is_some())
+    }
+
     /// An own message has come back.
     pub(super) fn returned(&mut self, now: Instant) {
         let since = self.path.filter(|path| self.is_unbroken(*path, now)).map_or(now, |path| path.since);

@@ -48,6 +48,8 @@ struct State {
     draws: StdRng,
     sending: BusWeather,
     receiving: BusWeather,
+    /// Nodes of which nothing arrives.
+    deaf_to: BTreeSet<String>,
     lagged: bool,
     topics: BTreeSet<Topic>,
     late: VecDeque<(Instant, Message)>,
@@ -63,6 +65,19 @@ impl BusFaults {
     /// What becomes of what it receives from now on.
     pub fn receiving(&self, weather: BusWeather) {
         self.shared.lock().receiving = weather;
+    }
+
+    /// Of which nodes nothing arrives from now on: a partition, when these are deaf to this one, too.
+    pub fn deaf_to(&self, nodes: impl IntoIterator<Item = String>) {
+        self.shared.lock().deaf_to = nodes.into_iter().collect();
+    }
+
+    /// Fair weather in both directions; what is still delayed arrives.
+    pub fn cease(&self) {
+        let mut state = self.shared.lock();
+        state.sending = BusWeather::default();
+        state.receiving = BusWeather::default();
+        state.deaf_to.clear();
     }
 
     /// Tells the node that it may have missed something, as a bus does when it is back.
@@ -102,7 +117,7 @@ impl State {
     /// What of a message arrives now.
     fn pass(&mut self, message: Message) -> Option<Message> {
         let weather = self.receiving;
-        if self.happens(weather.lost_percent) {
+        if self.deaf_to.contains(&*message.origin.node) || self.happens(weather.lost_percent) {
             return None;
         }
         if self.happens(weather.repeated_percent) {
@@ -135,6 +150,7 @@ impl<B: Bus> FaultyBus<B> {
             draws: StdRng::seed_from_u64(seed),
             sending: BusWeather::default(),
             receiving: BusWeather::default(),
+            deaf_to: BTreeSet::new(),
             lagged: false,
             topics: BTreeSet::new(),
             late: VecDeque::new(),

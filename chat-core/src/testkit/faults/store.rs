@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::store::{
     Batch, JournalPage, JournalPosition, Once, Outcome, Store, StoreError, StoreErrorKind, Stored,
@@ -22,8 +23,10 @@ pub enum StoreWeather {
     /// At once.
     #[default]
     Fair,
-    /// After this time.
+    /// After this time, with what is true then.
     Slow(Duration),
+    /// After this time, with what was true before it.
+    Late(Duration),
     /// Not at all, until the weather changes; then it goes on.
     Frozen,
     /// With [`StoreErrorKind::Unavailable`], having done nothing.
@@ -41,6 +44,10 @@ pub enum CommitFault {
     NotDoneAndAmbiguous,
     /// It is not carried out, and answered [`StoreErrorKind::Unavailable`].
     Unavailable,
+    /// It is answered [`StoreErrorKind::Ambiguous`] at once, and carried out so much later.
+    AmbiguousThenDone(Duration),
+    /// It is carried out, and answered so much later: others see it before its writer knows.
+    DoneButLate(Duration),
 }
 
 /// Says how a [`FaultyStore`] fails. Cheap to clone: clones steer the same store.
@@ -54,6 +61,8 @@ struct Shared {
     commits: watch::Sender<StoreWeather>,
     reads: watch::Sender<StoreWeather>,
     faults: Mutex<VecDeque<CommitFault>>,
+    /// Commits that are still to be carried out; they end with the store.
+    late: Mutex<JoinSet<()>>,
     committed: AtomicU64,
     epoch: AtomicU64,
     shards: AtomicU32,
@@ -74,6 +83,13 @@ impl StoreFaults {
     /// What happens to the next commits, one after the other, after the weather let them pass.
     pub fn on_next_commits(&self, faults: impl IntoIterator<Item = CommitFault>) {
         self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);
+    }
+
+    /// Fair weather, and no faults of coming commits any more.
+    pub fn cease(&self) {
+        self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.commits(StoreWeather::Fair);
+        self.reads(StoreWeather::Fair);
     }
 
     /// Spreads conversations over so many shards from now on; 0 for those of the store itself.
@@ -119,6 +135,7 @@ impl FaultyStore {
             commits: watch::Sender::new(StoreWeather::Fair),
             reads: watch::Sender::new(StoreWeather::Fair),
             faults: Mutex::default(),
+            late: Mutex::default(),
             committed: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
             shards: AtomicU32::new(0),
@@ -141,7 +158,7 @@ impl FaultyStore {
         loop {
             let now = *weather.borrow_and_update();
             match now {
-                StoreWeather::Fair => return Ok(()),
+                StoreWeather::Fair | StoreWeather::Late(_) => return Ok(()),
                 StoreWeather::Slow(delay) => {
                     tokio::time::sleep(delay).await;
                     return Ok(());
@@ -158,8 +175,24 @@ impl FaultyStore {
         }
     }
 
-    async fn read(&self) -> Result<(), StoreError> {
-        self.weather(&self.faults.shared.reads).await
+    /// Reads, in the weather of reads.
+    async fn reading<T>(
+        &self,
+        read: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let reads = &self.faults.shared.reads;
+        self.weather(reads).await?;
+        let answer = read.await;
+        late(reads).await;
+        answer
+    }
+}
+
+/// Keeps an answer back, in weather that does.
+async fn late(weather: &watch::Sender<StoreWeather>) {
+    let now = *weather.borrow();
+    if let StoreWeather::Late(delay) = now {
+        tokio::time::sleep(delay).await;
     }
 }
 
@@ -181,11 +214,11 @@ impl Store for FaultyStore {
     }
 
     async fn epoch(&self) -> Result<Epoch, StoreError> {
-        self.read().await?;
-        match self.faults.shared.epoch.load(Ordering::Relaxed) {
-            0 => self.store.epoch().await,
-            said => Ok(Epoch(said)),
-        }
+        let epoch = self.reading(self.store.epoch()).await?;
+        Ok(match self.faults.shared.epoch.load(Ordering::Relaxed) {
+            0 => epoch,
+            said => Epoch(said),
+        })
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Outcome>, StoreError> {
@@ -198,7 +231,11 @@ impl Store for FaultyStore {
         let fault = shared.faults.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let ambiguous = || StoreError::new(StoreErrorKind::Ambiguous, "losing the answer");
         match fault {
-            None => self.store.commit(batch).await,
+            None => {
+                let outcomes = self.store.commit(batch).await;
+                late(&shared.commits).await;
+                outcomes
+            }
             Some(CommitFault::DoneButAmbiguous) => {
                 self.store.commit(batch).await?;
                 Err(ambiguous())
@@ -207,47 +244,54 @@ impl Store for FaultyStore {
             Some(CommitFault::Unavailable) => {
                 Err(StoreError::new(StoreErrorKind::Unavailable, "refusing a commit"))
             }
+            Some(CommitFault::AmbiguousThenDone(delay)) => {
+                let (store, batch) = (Arc::clone(&self.store), batch.clone());
+                let mut late = shared.late.lock().unwrap_or_else(PoisonError::into_inner);
+                late.spawn(async move {
+                    tokio::time::sleep(delay).await;
+                    // Nobody waits for what becomes of it.
+                    let _outcomes = store.commit(&batch).await;
+                });
+                Err(ambiguous())
+            }
+            Some(CommitFault::DoneButLate(delay)) => {
+                let outcomes = self.store.commit(batch).await;
+                tokio::time::sleep(delay).await;
+                outcomes
+            }
         }
     }
 
     async fn recorded(&self, keys: &[Once]) -> Result<Vec<Option<Stored>>, StoreError> {
-        self.read().await?;
-        self.store.recorded(keys).await
+        self.reading(self.store.recorded(keys)).await
     }
 
     async fn accounts(&self, users: &[UserId]) -> Result<Vec<Option<Account>>, StoreError> {
-        self.read().await?;
-        self.store.accounts(users).await
+        self.reading(self.store.accounts(users)).await
     }
 
     async fn account_named(&self, name: &AccountName) -> Result<Option<Account>, StoreError> {
-        self.read().await?;
-        self.store.account_named(name).await
+        self.reading(self.store.account_named(name)).await
     }
 
     async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError> {
-        self.read().await?;
-        self.store.devices(user).await
+        self.reading(self.store.devices(user)).await
     }
 
     async fn device_with_token(&self, token: &TokenHash) -> Result<Option<Device>, StoreError> {
-        self.read().await?;
-        self.store.device_with_token(token).await
+        self.reading(self.store.device_with_token(token)).await
     }
 
     async fn group_with_handle(&self, handle: &Handle) -> Result<Option<GroupId>, StoreError> {
-        self.read().await?;
-        self.store.group_with_handle(handle).await
+        self.reading(self.store.group_with_handle(handle)).await
     }
 
     async fn heads(&self, conversations: &[ConversationId]) -> Result<Vec<Head>, StoreError> {
-        self.read().await?;
-        self.store.heads(conversations).await
+        self.reading(self.store.heads(conversations)).await
     }
 
     async fn members(&self, of: &[(ConversationId, UserId)]) -> Result<Vec<Option<Member>>, StoreError> {
-        self.read().await?;
-        self.store.members(of).await
+        self.reading(self.store.members(of)).await
     }
 
     async fn roster(
@@ -257,8 +301,7 @@ impl Store for FaultyStore {
         after: Option<(Seq, UserId)>,
         limit: usize,
     ) -> Result<Vec<Member>, StoreError> {
-        self.read().await?;
-        self.store.roster(conversation, standing, after, limit).await
+        self.reading(self.store.roster(conversation, standing, after, limit)).await
     }
 
     async fn memberships(
@@ -267,34 +310,28 @@ impl Store for FaultyStore {
         after: Option<ConversationId>,
         limit: usize,
     ) -> Result<Vec<(Head, Member)>, StoreError> {
-        self.read().await?;
-        self.store.memberships(user, after, limit).await
+        self.reading(self.store.memberships(user, after, limit)).await
     }
 
     async fn entries(&self, of: ConversationId, range: &Range) -> Result<Vec<Entry>, StoreError> {
-        self.read().await?;
-        self.store.entries(of, range).await
+        self.reading(self.store.entries(of, range)).await
     }
 
     async fn history(&self, of: ConversationId, range: &Range) -> Result<History, StoreError> {
-        self.read().await?;
-        self.store.history(of, range).await
+        self.reading(self.store.history(of, range)).await
     }
 
     async fn journal(&self, after: &JournalPosition, limit: usize) -> Result<JournalPage, StoreError> {
-        self.read().await?;
-        self.store.journal(after, limit).await
+        self.reading(self.store.journal(after, limit)).await
     }
 
     async fn journal_end(&self) -> Result<JournalPosition, StoreError> {
-        self.read().await?;
-        self.store.journal_end().await
+        self.reading(self.store.journal_end()).await
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
-        self.read().await?;
         self.weather(&self.faults.shared.commits).await?;
-        self.store.probe().await
+        self.reading(self.store.probe()).await
     }
 
     async fn close(&self) {

@@ -1,6 +1,7 @@
 //! What a frame from the peer leads to, and what is said in return.
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chat_core::{Credentials, Error, ErrorKind, LoggedIn, PendingSend, Send, Session};
@@ -16,6 +17,9 @@ use crate::message::{
 use crate::server::command::{self, Bounds};
 use crate::server::opening::{Entrance, Step};
 use crate::server::work::Work;
+
+/// When to ask again for a page where no more may wait: those who read nothing are closed by and by.
+const CROWDED_RETRY: Duration = Duration::from_secs(1);
 
 /// As much of what a client calls itself goes into the log.
 const CLIENT_LOGGED_CHARS: usize = 64;
@@ -53,12 +57,18 @@ where
                     self.reply(request_id, Err(error));
                 }
                 request => {
-                    open.other_epoch &= !matches!(request, Request::Sync(_));
                     let bounds = Bounds::from(&*self.config);
+                    let reserved_bytes = command::answer_bytes(&request, bounds);
+                    if reserved_bytes > 0 && self.config.crowd.bytes() >= self.config.buffer_bytes {
+                        let error = Error::new(ErrorKind::Overloaded, "too much waits to be read by others");
+                        return self.reply(request_id, Err(error.retry_after(CROWDED_RETRY)));
+                    }
+                    open.other_epoch &= !matches!(request, Request::Sync(_));
                     let reply = Box::pin(command::run(open.session.clone(), request, bounds));
                     self.in_flight += 1;
                     self.commands += 1;
-                    self.work.push(Work::Command { request_id, reply });
+                    self.reserved_bytes += reserved_bytes;
+                    self.work.push(Work::Command { request_id, reserved_bytes, reply });
                 }
             },
             Stage::Draining { .. } | Stage::Closing { .. } => {}
@@ -109,6 +119,7 @@ where
                 let other_epoch = opening.is_of_other_epoch(self.engine.epoch());
                 let identity = Identity { user: session.user(), device: session.device() };
                 self.stage = Stage::Open(Open { session, events, other_epoch });
+                self.place = None;
                 self.timer.stage(None);
                 match entrance {
                     Entrance::Hello { request_id } => self.welcome(request_id, Some(identity), None),

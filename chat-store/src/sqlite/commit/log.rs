@@ -7,6 +7,12 @@ use rusqlite::{Connection, params};
 use super::super::error::Failure;
 use super::super::read::bound;
 
+/// Inserts an entry: where it stands, what a store knows of it, and what it is recorded under.
+pub(in crate::sqlite) const INSERT: &str =
+    "INSERT INTO log (conversation, seq, time, sender, kind, countable, ordinal, target,
+                      client_id, digest, content)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+
 /// Inserts an entry; with `record`, as what is recorded under that key.
 pub(super) fn insert(
     db: &Connection,
@@ -15,12 +21,7 @@ pub(super) fn insert(
     placed: Placed,
     record: Option<&(Once, Digest)>,
 ) -> Result<(), Failure> {
-    db.prepare_cached(
-        "INSERT INTO log (conversation, seq, time, sender, kind, countable, ordinal, target,
-                          client_id, digest, content)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-    )?
-    .execute(params![
+    db.prepare_cached(INSERT)?.execute(params![
         row,
         placed.seq.cast_signed(),
         placed.time.0.cast_signed(),

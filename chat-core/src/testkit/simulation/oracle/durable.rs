@@ -1,0 +1,120 @@
+//! **durable**: what was acknowledged is stored, where it was said to be and as it was sent; and what
+//! the store wrote once is there in the end.
+
+use std::collections::BTreeMap;
+
+use super::super::access::{Command, Done};
+use super::super::record::{Evidence, Told, What};
+use super::Finding;
+use crate::{Body, ClientId, Content, ConversationId, Entry, GroupId, Outgoing, Receipt, Send, UserId};
+
+pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut asked = BTreeMap::new();
+    for fact in &evidence.facts {
+        match &fact.what {
+            What::Committed(_, written) => {
+                for (conversation, seq, sender) in &written.appended {
+                    let stored = entry(evidence, *conversation, *seq);
+                    if stored.is_none_or(|entry| entry.sender != *sender) {
+                        let words = format!("entry {seq} by user {sender} was written and is not there");
+                        findings.push(Finding::at(*conversation, words));
+                    }
+                }
+            }
+            What::Asked { client, user, attempt, command, .. } => {
+                asked.insert((*client, *attempt), (*user, command));
+            }
+            What::Answered { client, attempt, answer: Told::Acknowledged(done) } => {
+                if let Some((user, command)) = asked.get(&(*client, *attempt))
+                    && let Err(finding) = stands(evidence, *user, command, *done)
+                {
+                    findings.push(finding);
+                }
+            }
+            _ => {}
+        }
+    }
+    findings
+}
+
+fn entry(evidence: &Evidence, conversation: ConversationId, seq: crate::Seq) -> Option<&Entry> {
+    evidence.logs.get(&conversation)?.entry(seq)
+}
+
+/// Whether what was acknowledged is there.
+fn stands(evidence: &Evidence, user: UserId, command: &Command, done: Done) -> Result<(), Finding> {
+    let inbox = ConversationId::Inbox(user);
+    match (command, done) {
+        (Command::Send(send), Done::Receipt(receipt)) => {
+            let stored = at(evidence, send.conversation, user, send.client_id, receipt);
+            match stored {
+                Some(stored) if says(stored, send) => Ok(()),
+                _ => Err(lost(send.conversation, user, send.client_id, receipt)),
+            }
+        }
+        (Command::Contact(id, ..) | Command::Revoke(id, _), Done::Receipt(receipt)) => {
+            let stored = at(evidence, inbox, user, *id, receipt);
+            stored.map(drop).ok_or_else(|| lost(inbox, user, *id, receipt))
+        }
+        (Command::Group(id, group, _), Done::Receipt(receipt)) => {
+            let group = ConversationId::Group(*group);
+            let stored = [group, inbox].into_iter().find_map(|of| at(evidence, of, user, *id, receipt));
+            stored.map(drop).ok_or_else(|| lost(group, user, *id, receipt))
+        }
+        (Command::CreateGroup(create), Done::Group(created)) => {
+            let group = ConversationId::Group(created.group);
+            let exists = evidence.logs.get(&group).is_some_and(|log| !log.entries.is_empty());
+            if exists && is_recorded(evidence, inbox, create.client_id, created.group) {
+                Ok(())
+            } else {
+                Err(Finding::at(group, "a group was said to be created and is not there"))
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn at(
+    evidence: &Evidence,
+    conversation: ConversationId,
+    sender: UserId,
+    id: ClientId,
+    receipt: Receipt,
+) -> Option<&Entry> {
+    let found = entry(evidence, conversation, receipt.seq)?;
+    (found.sender == sender && found.client_id == Some(id) && found.time == receipt.time).then_some(found)
+}
+
+fn lost(conversation: ConversationId, user: UserId, id: ClientId, receipt: Receipt) -> Finding {
+    let seq = receipt.seq;
+    Finding::at(conversation, format!("{id:?} of user {user} was acknowledged as {seq} and is not there"))
+}
+
+fn is_recorded(evidence: &Evidence, inbox: ConversationId, id: ClientId, created: GroupId) -> bool {
+    let entries = evidence.logs.get(&inbox).map_or(&[][..], |log| log.entries.as_slice());
+    let names = |entry: &&Entry| matches!(entry.decode_content(), Ok(Content::Group { group, .. }) if group == created);
+    entries.iter().filter(|entry| entry.client_id == Some(id)).any(|entry| names(&entry))
+}
+
+/// Whether an entry is what was sent, unless it was emptied since.
+fn says(stored: &Entry, send: &Send) -> bool {
+    let text = |body: &Body| match body {
+        Body::Text(text) => Some(text.clone()),
+        Body::Data { .. } => None,
+    };
+    match (stored.decode_content(), &send.message) {
+        (Ok(Content::Redacted), _) => true,
+        (Ok(Content::Message(said)), Outgoing::Message { body, reply_to }) => {
+            text(&said) == text(body) && stored.target == *reply_to
+        }
+        (Ok(Content::Edit(said)), Outgoing::Edit { body, target }) => {
+            text(&said) == text(body) && stored.target == Some(*target)
+        }
+        (Ok(Content::Recall), Outgoing::Recall { target }) => stored.target == Some(*target),
+        (Ok(Content::Reaction { set: said, .. }), Outgoing::Reaction { target, set, .. }) => {
+            said == *set && stored.target == Some(*target)
+        }
+        _ => false,
+    }
+}

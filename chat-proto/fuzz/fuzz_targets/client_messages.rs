@@ -1,0 +1,5 @@
+//! Gives `chat_proto_fuzz::client_messages` whatever finds new ways through it.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| chat_proto_fuzz::client_messages(input));

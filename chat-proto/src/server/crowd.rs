@@ -1,0 +1,158 @@
+//! What the connections of one configuration hold together: bytes, and places without a session.
+//!
+//! Each connection alone is bounded; many of them are, too. Bytes count while they wait: frames that have
+//! not arrived as a whole, output that the peer has not taken, and the pages that are being read for it.
+//! Whoever takes what it is sent, and sends whole frames, holds nothing between two turns, so that where
+//! there is no room left it is those who hold on to it that feel it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+
+/// What is counted; clones count together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Crowd(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    bytes: AtomicUsize,
+    /// Guards who waits for a session, in the order of coming.
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    next: u64,
+    places: BTreeMap<u64, Arc<Ticket>>,
+}
+
+#[derive(Debug, Default)]
+struct Ticket {
+    taken_back: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Crowd {
+    /// How many bytes all connections hold.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    /// A place for a connection without a session. Where there are more than `limit`, the one that has
+    /// waited longest loses its own: whoever means to log in needs it for a moment, and whoever wants to
+    /// keep others out would have to come again and again.
+    pub(super) fn enter(&self, limit: usize) -> Place {
+        let ticket = Arc::<Ticket>::default();
+        let mut waiting = self.waiting();
+        let number = waiting.next;
+        waiting.next += 1;
+        waiting.places.insert(number, Arc::clone(&ticket));
+        let longest =
+            if waiting.places.len() > limit.max(1) { waiting.places.pop_first() } else { None };
+        drop(waiting);
+        if let Some((_, longest)) = longest {
+            longest.taken_back.store(true, Ordering::Release);
+            longest.waker.wake();
+        }
+        Place { crowd: self.clone(), number, ticket }
+    }
+
+    /// What a connection holds, nothing yet.
+    pub(super) fn share(&self) -> Share {
+        Share { crowd: self.clone(), bytes: 0 }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place without a session, until it is dropped.
+pub(super) struct Place {
+    crowd: Crowd,
+    number: u64,
+    ticket: Arc<Ticket>,
+}
+
+impl Place {
+    /// Ready once others need it more.
+    pub(super) fn poll_taken_back(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.ticket.waker.register(cx.waker());
+        if self.ticket.taken_back.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.crowd.waiting().places.remove(&self.number);
+    }
+}
+
+/// What one connection holds of the bytes of all, until it is dropped.
+pub(super) struct Share {
+    crowd: Crowd,
+    bytes: usize,
+}
+
+impl Share {
+    /// Sets how many bytes it holds.
+    pub(super) fn set(&mut self, bytes: usize) {
+        let count = &self.crowd.0.bytes;
+        if bytes > self.bytes {
+            count.fetch_add(bytes - self.bytes, Ordering::Relaxed);
+        } else if bytes < self.bytes {
+            count.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
+        }
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    fn is_taken_back(place: &Place) -> bool {
+        place.poll_taken_back(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn who_has_waited_longest_makes_room() {
+        let crowd = Crowd::default();
+        let places: Vec<_> = (0..3).map(|_| crowd.enter(3)).collect();
+        assert!(!places.iter().any(is_taken_back));
+        let _fourth = crowd.enter(3);
+        assert_eq!(places.iter().map(is_taken_back).collect::<Vec<_>>(), [true, false, false]);
+    }
+
+    #[test]
+    fn who_has_left_or_logged_in_needs_no_room() {
+        let crowd = Crowd::default();
+        let (first, second) = (crowd.enter(2), crowd.enter(2));
+        drop(second);
+        let _third = crowd.enter(2);
+        assert!(!is_taken_back(&first));
+    }
+
+    #[test]
+    fn shares_add_up_and_are_given_back() {
+        let crowd = Crowd::default();
+        let (mut one, mut other) = (crowd.share(), crowd.share());
+        one.set(10);
+        other.set(5);
+        one.set(7);
+        assert_eq!(crowd.bytes(), 12);
+        drop(one);
+        assert_eq!(crowd.bytes(), 5);
+    }
+}

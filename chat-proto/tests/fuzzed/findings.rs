@@ -1,0 +1,1 @@
+//! What the fuzzer found, each under the name of what went wrong.
