@@ -81,6 +81,9 @@ pub async fn run(options: Options) -> Result<Report, Failure> {
     let witness = Arc::new(Witness::new(record, (scenario, seed), users, cast.venues.clone()));
     stage.witness.set(Arc::clone(&witness)).map_err(|_| "a run begins once")?;
     servers.begin();
+    if !options.quiet {
+        eprintln!("sending");
+    }
     let run = Run::new(options, stage, cast, witness, servers);
     let progress = progress::start(&run);
     let begun = Instant::now();

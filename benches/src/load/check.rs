@@ -112,6 +112,9 @@ fn overview(path: &Path) -> io::Result<Overview> {
     if first {
         checked.damage.push("it is empty".into());
     }
+    if checked.complete && settled == Settled::No {
+        checked.damage.push("it ends and nobody was given time".into());
+    }
     Ok(Overview { checked, settled, messages })
 }
 
@@ -153,6 +156,9 @@ fn verify_places(
         if checked.complete {
             let unanswered = history.unanswered().map(|(id, _)| format!("{id} has no outcome"));
             checked.damage.extend(unanswered);
+            if history.read_up_to.is_none() {
+                checked.damage.push(format!("it ends and {} was not read to its end", history.name));
+            }
         }
     }
     Ok(())
@@ -188,5 +194,67 @@ fn apply(
     };
     if let Err(damage) = applied {
         checked.damage.push(damage.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::observation::Id;
+    use super::super::record::Writer;
+    use super::*;
+
+    /// Three conversations with three entries each; one client is not shown the last of the second.
+    fn record(path: &Path) {
+        let record = Writer::create(path).expect("a file");
+        record.append(&Observation::Run { version: VERSION, scenario: "direct".into(), seed: 1 });
+        for n in 0..2 {
+            record.append(&Observation::Client { n, user: 100 + u64::from(n) });
+        }
+        for p in 0..3 {
+            let conversation = format!("group:{p}");
+            record.append(&Observation::Place { p, conversation, base: 0, members: vec![0, 1] });
+        }
+        for (seq, p) in (1..=3).flat_map(|seq| (0..3).map(move |p| (seq, p))) {
+            let (id, sum) = (Id([seq as u8 * 10 + p as u8; 16]), 7);
+            record.append(&Observation::Sent { t: seq, n: 0, p, id, sum });
+            record.append(&Observation::Acked { t: seq, n: 0, p, id, seq });
+            for n in (0..2).filter(|n| (*n, p, seq) != (1, 1, 3)) {
+                record.append(&Observation::Saw { t: seq, n, p, seq, id: Some(id), by: 100, sum });
+            }
+        }
+        for (p, seq) in (0..3).flat_map(|p| (1..=3).map(move |seq| (p, seq))) {
+            let id = Some(Id([seq as u8 * 10 + p as u8; 16]));
+            record.append(&Observation::Stored { p, seq, id, by: 100, sum: 7 });
+        }
+        (0..3).for_each(|p| record.append(&Observation::Read { p, upto: 3 }));
+        record.append(&Observation::Settled);
+        record.end();
+        record.flush().expect("written");
+    }
+
+    #[test]
+    fn portions_find_what_one_reading_finds() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("record");
+        record(&file);
+        for portion in [1, 7, 12, 13, PORTION] {
+            let checked = check_in_portions(&file, portion).expect("it can be read");
+            assert!(checked.complete);
+            assert_eq!(checked.damage, Vec::<String>::new(), "in portions of {portion}");
+            let found: Vec<_> = checked.violations.iter().map(ToString::to_string).collect();
+            assert_eq!(found, ["lost: client 1 saw group:1 up to 2 and never what follows up to 3"]);
+        }
+    }
+
+    #[test]
+    fn nothing_follows_the_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("record");
+        record(&file);
+        let mut text = std::fs::read_to_string(&file).expect("a record");
+        text.push_str("{\"r\":\"settled\"}\n");
+        std::fs::write(&file, text).expect("written");
+        let checked = check(&file).expect("it can be read");
+        assert_eq!(checked.damage, ["it goes on after its end"]);
     }
 }

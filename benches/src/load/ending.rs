@@ -51,13 +51,18 @@ async fn read_all(run: &Run) -> Result<(), Failure> {
     let places = run.cast.venues.iter().zip(0..);
     at_once(places, |(venue, place)| {
         let witness = Arc::clone(&run.witness);
-        let reader = Arc::clone(&run.cast.participants[venue.members[0] as usize]);
+        let members = venue.members.iter().map(|member| Arc::clone(&run.cast.participants[*member as usize]));
+        let mut readers = members.collect::<Vec<_>>().into_iter().cycle();
         let (conversation, base) = (venue.conversation, venue.base);
         async move {
-            let mut last = base;
+            let (mut last, mut reader) = (base, readers.next());
             loop {
-                let client = reader.client().await;
-                match page(&client, conversation, last + 1).await {
+                let client = reader.as_ref().and_then(|reader| reader.present());
+                let page = match &client {
+                    Some(client) => page(client, conversation, last + 1).await,
+                    None => Err(ClientError::Closed),
+                };
+                match page {
                     Ok(entries) if entries.is_empty() => break,
                     Ok(entries) => {
                         witness.stored(place, &entries);
@@ -66,8 +71,11 @@ async fn read_all(run: &Run) -> Result<(), Failure> {
                     Err(ClientError::Refused(error)) if !is_momentary(error.kind()) => {
                         return Err(format!("the history cannot be read: {error}").into());
                     }
-                    // The caller limits how long it is tried.
-                    Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+                    // Another member tries; the caller limits for how long.
+                    Err(_) => {
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                        reader = readers.next();
+                    }
                 }
             }
             witness.read(place, last);

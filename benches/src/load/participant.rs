@@ -129,6 +129,11 @@ impl Participant {
         there.clone().expect("it was waited for")
     }
 
+    /// The client, if it is there.
+    pub fn present(&self) -> Option<Client> {
+        self.client.borrow().clone()
+    }
+
     /// Whether it has a conversation up to this entry: it was shown it, or begins after it.
     pub async fn has(&self, conversation: ConversationId, upto: Seq) -> bool {
         let cursors = self.client().await.cursors();

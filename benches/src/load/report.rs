@@ -87,9 +87,9 @@ pub struct CatchUp {
 }
 
 impl Report {
-    /// Whether nothing is wrong.
+    /// Whether nothing is wrong: no violation, and no client that was told to stay away.
     pub fn is_clean(&self) -> bool {
-        self.violations.values().all(|count| *count == 0)
+        self.violations.values().all(|count| *count == 0) && self.ended.is_empty()
     }
 }
 

@@ -86,7 +86,9 @@ pub fn lost(history: &History, settled: Settled) -> Vec<Violation> {
         let is_stored = |seq| seq <= read_up_to && !is_in(&missing, seq);
         for (id, sent) in &history.sent {
             let Answer::Acknowledged { seq, .. } = sent.answer else { continue };
-            if sent.found.is_none() || !is_stored(seq) {
+            let is_there = history.log.get(&seq).is_some_and(|print| print.id == Some(*id));
+            let is_elsewhere = sent.found.is_some_and(|place| place != seq);
+            if !is_elsewhere && !(is_there && is_stored(seq)) {
                 report(format!(
                     "client {} was told that {id} is entry {seq} of {name}; the history has it not",
                     sent.by
