@@ -5,6 +5,7 @@ mod binary;
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -19,6 +20,9 @@ fn chaos(arguments: &[&str]) -> Output {
 
 /// Runs it for half a minute; gives the kinds of faults there were.
 fn everything_holds(redis: &str, seed: &str) -> BTreeSet<String> {
+    /// A cluster and its load fill a small machine.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let run = chaos(&["0.5", "--seed", seed, "--redis", redis, "--clients", "12", "--rate", "40", "--json"]);
     let said = String::from_utf8_lossy(&run.stdout);
     assert_eq!(run.status.code(), Some(0), "{said}");

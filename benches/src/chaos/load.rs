@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::cluster::program;
+use super::verdict::Check;
 use super::{LOOK, guard};
 use crate::measure::Failure;
 
@@ -90,9 +91,128 @@ impl Load {
     }
 }
 
+impl Found {
+    /// What was to hold for clients.
+    pub(super) fn checks(&self) -> Vec<Check> {
+        let clean = self.status == Some(0);
+        let violations = self.figure("violations");
+        let violations: Vec<_> = violations
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(kind, count)| format!("{kind} {count}"))
+            .collect();
+        let evidence = self.figure("evidence");
+        let evidence = evidence.as_array().into_iter().flatten().filter_map(Value::as_str);
+        let evidence: String = evidence.map(|evidence| format!("; {evidence}")).collect();
+        let ended = self.figure("ended");
+        let came_back = ended.as_array().is_some_and(Vec::is_empty);
+        let unknown = self.figure("unknown");
+        vec![
+            Check {
+                claim: "what was acknowledged reached everybody, once and in one order",
+                holds: clean,
+                evidence: format!(
+                    "{} acknowledged, {} delivered; {}{}{evidence}",
+                    self.figure("acknowledged"),
+                    self.figure("deliveries"),
+                    violations.join(", "),
+                    if clean { String::new() } else { format!("; exit code {:?}", self.status) },
+                ),
+            },
+            Check {
+                claim: "every send had an answer in the end",
+                holds: unknown == 0,
+                evidence: format!("{unknown} without, refused {}", self.figure("refused")),
+            },
+            Check {
+                claim: "clients came back by themselves",
+                holds: came_back,
+                evidence: format!(
+                    "{} reconnections{}",
+                    self.figure("reconnections"),
+                    if came_back { String::new() } else { format!("; ended {ended}") }
+                ),
+            },
+            Check {
+                claim: "everybody had everything in the end",
+                holds: self.caught_up("after_sending_ms").is_finite(),
+                evidence: format!(
+                    "{:.1} s after the sending; {:.1} s at most from an acknowledgement to an arrival",
+                    self.caught_up("after_sending_ms"),
+                    self.caught_up("longest_ms")
+                ),
+            },
+        ]
+    }
+
+    fn figure(&self, name: &str) -> Value {
+        self.report.get(name).unwrap_or(&Value::Null).clone()
+    }
+
+    /// In seconds; not a number where it is not told.
+    fn caught_up(&self, name: &str) -> f64 {
+        self.figure("catch_up").get(name).and_then(Value::as_f64).unwrap_or(f64::NAN) / 1_000.0
+    }
+}
+
 impl Drop for Load {
     fn drop(&mut self) {
         let _ = self.process.kill();
         guard::wait(&mut self.process);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn failing(status: Option<i32>, report: Value) -> Vec<&'static str> {
+        let found = Found { status, report };
+        found.checks().into_iter().filter(|check| !check.holds).map(|check| check.claim).collect()
+    }
+
+    fn clean() -> Value {
+        json!({
+            "acknowledged": 9, "deliveries": 18, "unknown": 0, "refused": {}, "reconnections": 3, "ended": [],
+            "violations": { "lost": 0 }, "evidence": [],
+            "catch_up": { "after_sending_ms": 12.5, "longest_ms": 900.0 },
+        })
+    }
+
+    #[test]
+    fn a_load_without_findings_holds() {
+        assert_eq!(failing(Some(0), clean()), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn each_finding_of_the_load_fails_its_own_claim() {
+        let with = |name: &str, value: Value| {
+            let mut report = clean();
+            report[name] = value;
+            report
+        };
+        assert_eq!(
+            failing(Some(1), with("violations", json!({ "lost": 1 }))),
+            ["what was acknowledged reached everybody, once and in one order"]
+        );
+        assert_eq!(failing(Some(0), with("unknown", json!(1))), ["every send had an answer in the end"]);
+        assert_eq!(failing(Some(0), with("ended", json!(["client 3"]))), ["clients came back by themselves"]);
+        assert_eq!(failing(Some(0), with("catch_up", Value::Null)), ["everybody had everything in the end"]);
+    }
+
+    #[test]
+    fn a_load_that_was_killed_proves_nothing() {
+        assert_eq!(failing(None, Value::Null).len(), 4);
+    }
+
+    #[test]
+    fn evidence_is_shown() {
+        let mut report = clean();
+        report["evidence"] = json!(["lost: 7 of direct:1:2"]);
+        let found = Found { status: Some(1), report };
+        assert!(found.checks()[0].evidence.contains("lost: 7 of direct:1:2"));
     }
 }

@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use super::cluster::{Cluster, RedisKind};
-use super::load::{Amount, Found, Load};
+use super::load::{Amount, Load};
 use super::presence::Presence;
 use super::schedule::{self, Fault, Window};
 use super::timeline::{Event, Timeline};
@@ -111,7 +109,7 @@ impl Run {
         eprintln!("chaos: no more faults; waiting for the load to end and to verify");
         let found = load.ended().await?;
         eprintln!("chaos: the load has ended");
-        let mut checks = verified(&found);
+        let mut checks = found.checks();
         checks.extend([
             as_planned(&obstacles),
             well(&timeline, watch.well().await),
@@ -201,56 +199,6 @@ impl Options {
             self.rate
         )
     }
-}
-
-fn verified(found: &Found) -> Vec<Check> {
-    let figure = |names: &[&str]| {
-        let value = names.iter().try_fold(&found.report, |value, name| value.get(name));
-        value.unwrap_or(&Value::Null).clone()
-    };
-    let violations = figure(&["violations"]);
-    let violations: Vec<_> =
-        violations.as_object().into_iter().flatten().map(|(kind, count)| format!("{kind} {count}")).collect();
-    let shown = figure(&["evidence"]);
-    let shown: Vec<_> = shown.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let ended = figure(&["ended"]);
-    let seconds = |value: Value| value.as_f64().unwrap_or(f64::NAN) / 1_000.0;
-    let caught_up = format!(
-        "{:.1} s; after the sending {:.1} s",
-        seconds(figure(&["catch_up", "longest_ms"])),
-        seconds(figure(&["catch_up", "after_sending_ms"]))
-    );
-    vec![
-        Check {
-            claim: "what was acknowledged reached everybody, once and in one order",
-            holds: found.status == Some(0),
-            evidence: format!(
-                "{} acknowledged, {} delivered; {}{}{}",
-                figure(&["acknowledged"]),
-                figure(&["deliveries"]),
-                violations.join(", "),
-                if found.status == Some(0) {
-                    String::new()
-                } else {
-                    format!("; exit code {:?}", found.status)
-                },
-                shown.iter().map(|shown| format!("; {shown}")).collect::<String>()
-            ),
-        },
-        Check {
-            claim: "every send had an answer in the end",
-            holds: figure(&["unknown"]) == 0,
-            evidence: format!("{} without; refused {}", figure(&["unknown"]), figure(&["refused"])),
-        },
-        Check {
-            claim: "clients came back by themselves, and had everything in the end",
-            holds: ended.as_array().is_some_and(Vec::is_empty),
-            evidence: format!(
-                "{} reconnections, longest catch-up {caught_up}; ended {ended}",
-                figure(&["reconnections"])
-            ),
-        },
-    ]
 }
 
 fn as_planned(obstacles: &[String]) -> Check {
