@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use precis_profiles::{Nickname, UsernameCaseMapped, precis_core::profile::Profile};
+use precis_profiles::precis_core::profile::{Profile, stabilize};
+use precis_profiles::{Nickname, UsernameCaseMapped};
 use thiserror::Error;
 
 /// Why a name was refused.
@@ -46,7 +47,10 @@ fn check(what: &'static str, text: &str, limit_bytes: usize) -> Result<(), NameE
 fn case_mapped(what: &'static str, text: &str, limit_bytes: usize) -> Result<String, NameError> {
     // Normalisation can lengthen a text, not by this factor; the check before it bounds its cost.
     check(what, text, limit_bytes * 4)?;
-    let name = UsernameCaseMapped::new().enforce(text).map_err(|_| NameError::BadCharacter { what })?;
+    // Until nothing changes any more (RFC 8264, section 7): composing can make of characters that are
+    // admitted one that is not, and a name that somebody reads must be one that they can type.
+    let enforced = stabilize(text, |text| UsernameCaseMapped::new().enforce(text));
+    let name = enforced.map_err(|_| NameError::BadCharacter { what })?;
     check(what, &name, limit_bytes)?;
     if name.contains(['@', '#', ':', '/', '"', '\'', '\\']) {
         return Err(NameError::BadCharacter { what });

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chat_core::Engine;
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, timeout_at};
@@ -20,6 +20,9 @@ use crate::http::Endpoint;
 use crate::open_files;
 use crate::settings::Settings;
 use crate::traffic::Traffic;
+
+/// Connections that wait to be accepted; the system may have a lower limit.
+const BACKLOG: u32 = 1024;
 
 /// Why a server could not start. The messages are for operators; causes are sources.
 #[derive(Debug, Error)]
@@ -84,7 +87,7 @@ impl Server {
             builder = builder.bus(bus);
         }
         let engine = builder.start().await.map_err(StartError::Engine)?;
-        let (listener, address) = match listen(settings.listen).await {
+        let (listener, address) = match listen(settings.listen, settings.connections.send_buffer_bytes) {
             Ok(listening) => listening,
             Err(source) => {
                 engine.shutdown().await;
@@ -129,8 +132,18 @@ async fn open_http(
     Ok(Some(endpoint))
 }
 
-async fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(address).await?;
+/// Listens as `TcpListener::bind` does, with what the system may keep of each connection's output.
+fn listen(address: SocketAddr, send_buffer_bytes: u32) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A server that was restarted need not wait for the connections of the one before it to be forgotten.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    if send_buffer_bytes > 0 {
+        // Connections have it from their listener.
+        socket.set_send_buffer_size(send_buffer_bytes)?;
+    }
+    socket.bind(address)?;
+    let listener = socket.listen(BACKLOG)?;
     let address = listener.local_addr()?;
     Ok((listener, address))
 }

@@ -147,10 +147,15 @@ pub struct Connections {
     pub write_deadline_ms: u64,
     /// While so many bytes wait to be written to a client, nothing more is read from it. Default 64 KiB.
     pub output_bytes: usize,
+    /// What the system may keep of a client's output on its way, in bytes, since left to itself it keeps
+    /// megabytes for each that does not read; divided by the round trip it bounds a client's rate. 0 leaves
+    /// it to the system. Default 256 KiB.
+    pub send_buffer_bytes: u32,
     /// The most bytes of entries of one page. Default 256 KiB.
     pub page_bytes: usize,
     /// The most bytes that wait in all connections together: frames that have not arrived as a whole, and
-    /// output that clients do not take. Beyond it pages are refused, and who is in the middle of a long
+    /// output that clients do not take. A quarter of it is for connections without a session. Beyond it
+    /// pages are refused, who has taken nothing for a second is closed, and who is in the middle of a long
     /// frame is told to come back later. Default 256 MiB.
     pub buffer_bytes: usize,
 }

@@ -90,11 +90,7 @@ fn payload_of(mut framed: Bytes) -> Bytes {
 }
 
 /// What is read is written in one way, and reads as the same.
-fn settles<T: Debug>(
-    payload: &[u8],
-    read: impl Fn(Bytes) -> Option<T>,
-    write: impl Fn(&T, &mut BytesMut),
-) {
+fn settles<T: Debug>(payload: &[u8], read: impl Fn(Bytes) -> Option<T>, write: impl Fn(&T, &mut BytesMut)) {
     let Some(first) = read(copy(payload)) else { return };
     let written = |value: &T| {
         let mut out = BytesMut::new();

@@ -45,8 +45,9 @@ pub struct ConnectionConfig {
     /// come back later. Default 10,000.
     pub unauthenticated: usize,
     /// The most bytes that wait in all connections together: frames that have not arrived as a whole, and
-    /// output that is not taken. Beyond it pages are refused, and whoever is in the middle of a long frame
-    /// is told to come back later. Default 256 MiB.
+    /// output that is not taken. A quarter of it is for connections without a session. Beyond it pages are
+    /// refused, who has taken nothing for a second is closed, and who is in the middle of a long frame is
+    /// told to come back later. Default 256 MiB.
     pub buffer_bytes: usize,
     /// What the connections hold that are served with this configuration, or with a clone of it.
     pub(super) crowd: Crowd,

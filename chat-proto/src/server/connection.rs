@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::crowd::{Place, Share};
+use super::crowd::{Place, Room, Share};
 use super::input::Input;
 use super::life::{Life, Sign, TICKS};
 use super::opening::Opening;
@@ -118,7 +118,7 @@ where
             in_flight: 0,
             commands: 0,
             reserved_bytes: 0,
-            share: config.crowd.share(),
+            share: config.crowd.share(Room::Strangers, config.buffer_bytes),
             place: Some(config.crowd.enter(config.unauthenticated)),
             config,
             beginning: false,
@@ -162,12 +162,7 @@ where
 
     fn has_room(&self) -> bool {
         let waiting = self.output.len();
-        waiting < self.config.output_bytes.max(1) && (waiting == 0 || !self.is_crowded())
-    }
-
-    /// Whether as much waits in all connections as may.
-    fn is_crowded(&self) -> bool {
-        self.config.crowd.bytes() >= self.config.buffer_bytes
+        waiting < self.config.output_bytes.max(1) && (waiting == 0 || !self.share.is_crowded())
     }
 
     /// Counts what waits here among what waits everywhere.
@@ -177,7 +172,7 @@ where
 
     /// Whether so much of a frame has arrived that its rest cannot be waited for.
     fn is_in_the_way(&self) -> bool {
-        self.input.len() > SHORT_FRAME_BYTES && self.is_crowded()
+        self.input.len() > SHORT_FRAME_BYTES && self.share.is_crowded()
     }
 
     /// Also while there is no room: what is under way may hold what others wait for, such as a
@@ -310,7 +305,9 @@ where
                 (Due::Stage | Due::Write, Stage::Closing { code, .. }) => {
                     return ControlFlow::Break(Self::ending(*code));
                 }
-                (Due::Write, _) => {
+                (Due::Look, Stage::Open(_)) if !self.share.is_crowded() => {}
+                (Due::Look, Stage::Opening(_) | Stage::Draining { .. } | Stage::Closing { .. }) => {}
+                (Due::Write | Due::Look, _) => {
                     self.close(Some(CloseCode::SLOW_READER));
                     self.timer.stage(Some(self.config.linger));
                 }

@@ -3,7 +3,8 @@
 //! Each connection alone is bounded; many of them are, too. Bytes count while they wait: frames that have
 //! not arrived as a whole, output that the peer has not taken, and the pages that are being read for it.
 //! Whoever takes what it is sent, and sends whole frames, holds nothing between two turns, so that where
-//! there is no room left it is those who hold on to it that feel it.
+//! there is no room left it is those who hold on to it that make room. Connections with a session and
+//! without one have rooms of their own: strangers take nothing from users.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,9 +17,19 @@ use futures_util::task::AtomicWaker;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Crowd(Arc<Counts>);
 
+/// Whose room it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// Of connections without a session: a quarter of the whole.
+    Strangers,
+    /// Of connections with one: the rest.
+    Users,
+}
+
 #[derive(Debug, Default)]
 struct Counts {
-    bytes: AtomicUsize,
+    strangers: AtomicUsize,
+    users: AtomicUsize,
     /// Guards who waits for a session, in the order of coming.
     waiting: Mutex<Waiting>,
 }
@@ -36,9 +47,11 @@ struct Ticket {
 }
 
 impl Crowd {
-    /// How many bytes all connections hold.
-    pub(super) fn bytes(&self) -> usize {
-        self.0.bytes.load(Ordering::Relaxed)
+    fn bytes(&self, room: Room) -> &AtomicUsize {
+        match room {
+            Room::Strangers => &self.0.strangers,
+            Room::Users => &self.0.users,
+        }
     }
 
     /// A place for a connection without a session. Where there are more than `limit`, the one that has
@@ -50,8 +63,7 @@ impl Crowd {
         let number = waiting.next;
         waiting.next += 1;
         waiting.places.insert(number, Arc::clone(&ticket));
-        let longest =
-            if waiting.places.len() > limit.max(1) { waiting.places.pop_first() } else { None };
+        let longest = if waiting.places.len() > limit.max(1) { waiting.places.pop_first() } else { None };
         drop(waiting);
         if let Some((_, longest)) = longest {
             longest.taken_back.store(true, Ordering::Release);
@@ -60,9 +72,14 @@ impl Crowd {
         Place { crowd: self.clone(), number, ticket }
     }
 
-    /// What a connection holds, nothing yet.
-    pub(super) fn share(&self) -> Share {
-        Share { crowd: self.clone(), bytes: 0 }
+    /// What a connection holds, nothing yet, of a whole of so many bytes.
+    pub(super) fn share(&self, room: Room, whole_bytes: usize) -> Share {
+        let strangers = whole_bytes / 4;
+        let limit_bytes = match room {
+            Room::Strangers => strangers,
+            Room::Users => whole_bytes - strangers,
+        };
+        Share { crowd: self.clone(), room, limit_bytes, bytes: 0 }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -91,22 +108,29 @@ impl Drop for Place {
     }
 }
 
-/// What one connection holds of the bytes of all, until it is dropped.
+/// What one connection holds of a room, until it is dropped.
 pub(super) struct Share {
     crowd: Crowd,
+    room: Room,
+    limit_bytes: usize,
     bytes: usize,
 }
 
 impl Share {
     /// Sets how many bytes it holds.
     pub(super) fn set(&mut self, bytes: usize) {
-        let count = &self.crowd.0.bytes;
+        let count = self.crowd.bytes(self.room);
         if bytes > self.bytes {
             count.fetch_add(bytes - self.bytes, Ordering::Relaxed);
         } else if bytes < self.bytes {
             count.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
         }
         self.bytes = bytes;
+    }
+
+    /// Whether as much is held in the room as may be.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.crowd.bytes(self.room).load(Ordering::Relaxed) >= self.limit_bytes
     }
 }
 
@@ -145,14 +169,17 @@ mod tests {
     }
 
     #[test]
-    fn shares_add_up_and_are_given_back() {
+    fn shares_of_a_room_add_up_and_are_given_back() {
         let crowd = Crowd::default();
-        let (mut one, mut other) = (crowd.share(), crowd.share());
+        let (mut one, mut other) = (crowd.share(Room::Users, 16), crowd.share(Room::Users, 16));
+        let stranger = crowd.share(Room::Strangers, 16);
         one.set(10);
-        other.set(5);
-        one.set(7);
-        assert_eq!(crowd.bytes(), 12);
+        other.set(1);
+        assert!(!one.is_crowded());
+        other.set(2);
+        assert!(one.is_crowded() && other.is_crowded());
+        assert!(!stranger.is_crowded());
         drop(one);
-        assert_eq!(crowd.bytes(), 5);
+        assert!(!other.is_crowded());
     }
 }

@@ -13,8 +13,12 @@ pub(super) struct Timer {
     tick: Duration,
     next_tick: Instant,
     write: Option<Instant>,
+    look: Option<Instant>,
     stage: Option<Instant>,
 }
+
+/// How long a peer that takes nothing has at least, if others need the room.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub(super) enum Due {
     Tick,
     /// The peer has taken nothing for too long.
     Write,
+    /// The peer has taken nothing for another [`LOOK`].
+    Look,
     /// The stage of the connection has lasted too long.
     Stage,
 }
@@ -33,7 +39,14 @@ impl Timer {
         // A tick without length would be due for ever.
         let tick = tick.max(Duration::from_millis(1));
         let next_tick = after(tick);
-        Self { sleep: Box::pin(sleep_until(next_tick)), tick, next_tick, write: None, stage: None }
+        Self {
+            sleep: Box::pin(sleep_until(next_tick)),
+            tick,
+            next_tick,
+            write: None,
+            look: None,
+            stage: None,
+        }
     }
 
     /// Sets the deadline of the stage of the connection.
@@ -46,6 +59,7 @@ impl Timer {
     pub(super) fn write_blocked(&mut self, within: Duration) {
         if self.write.is_none() {
             self.write = Some(after(within));
+            self.look = Some(after(LOOK));
             self.rearm();
         }
     }
@@ -53,6 +67,7 @@ impl Timer {
     /// The peer has taken something.
     pub(super) fn write_progressed(&mut self) {
         self.write = None;
+        self.look = None;
     }
 
     /// The next thing that is due; each is told once.
@@ -66,6 +81,9 @@ impl Timer {
                 Some(Due::Stage)
             } else if self.write.take_if(|at| *at <= now).is_some() {
                 Some(Due::Write)
+            } else if self.look.is_some_and(|at| at <= now) {
+                self.look = Some(after(LOOK));
+                Some(Due::Look)
             } else if self.next_tick <= now {
                 self.next_tick = after(self.tick);
                 Some(Due::Tick)
@@ -80,7 +98,8 @@ impl Timer {
     }
 
     fn rearm(&mut self) {
-        let next = [self.write, self.stage].into_iter().flatten().fold(self.next_tick, Instant::min);
+        let next =
+            [self.write, self.look, self.stage].into_iter().flatten().fold(self.next_tick, Instant::min);
         if self.sleep.is_elapsed() || next < self.sleep.deadline() {
             self.sleep.as_mut().reset(next);
         }
@@ -108,12 +127,29 @@ mod tests {
         timer.write_blocked(Duration::from_secs(4));
         timer.write_blocked(Duration::from_secs(400));
         let mut heard = Vec::new();
-        for _ in 0..5 {
+        while heard.len() < 5 {
             let due = poll_fn(|cx| timer.poll_due(cx)).await;
+            if due == Due::Look {
+                continue;
+            }
             heard.push((begun.elapsed().as_secs(), due));
         }
         let expected = [(4, Due::Write), (10, Due::Tick), (20, Due::Tick), (25, Due::Stage), (30, Due::Tick)];
         assert_eq!(heard, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_is_looked_at_every_second() {
+        let begun = Instant::now();
+        let mut timer = Timer::new(Duration::from_secs(10));
+        timer.write_blocked(Duration::from_secs(4));
+        let mut looks = Vec::new();
+        while poll_fn(|cx| timer.poll_due(cx)).await == Due::Look {
+            looks.push(begun.elapsed().as_secs());
+        }
+        assert_eq!(looks, [1, 2, 3]);
+        timer.write_progressed();
+        assert_eq!(poll_fn(|cx| timer.poll_due(cx)).await, Due::Tick);
     }
 
     #[tokio::test(start_paused = true)]

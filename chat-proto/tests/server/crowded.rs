@@ -2,6 +2,7 @@
 
 use chat_core::{Direction, ErrorKind, Range};
 use chat_proto::message::{CloseCode, Reply, Request};
+use chat_proto::server::Ending;
 
 use crate::harness::{Server, direct, register, text};
 
@@ -32,7 +33,7 @@ async fn who_waits_longest_for_a_session_makes_room_for_who_comes() {
 
 #[tokio::test(start_paused = true)]
 async fn the_middle_of_a_long_frame_is_not_kept_where_no_more_may_wait() {
-    let server = Server::with(|_| {}, |config| config.buffer_bytes = 64 * 1024).await;
+    let server = Server::with(|_| {}, |config| config.buffer_bytes = 88 * 1024).await;
     let (mut ada, ada_in) = server.join("ada").await;
     let (mut bob, bob_in) = server.join("bob").await;
     let (mut first, _) = server.join("first").await;
@@ -58,7 +59,7 @@ async fn the_middle_of_a_long_frame_is_not_kept_where_no_more_may_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_holds_on_to_a_long_frame_makes_room_in_time() {
-    let server = Server::with(|_| {}, |config| config.buffer_bytes = 32 * 1024).await;
+    let server = Server::with(|_| {}, |config| config.buffer_bytes = 42 * 1024).await;
     let (mut ada, ada_in) = server.join("ada").await;
     let conversation = chat_core::ConversationId::Inbox(ada_in.session.user);
     let (asked, long) = ada.frame(text(1, conversation, "x".repeat(60_000)));
@@ -73,7 +74,7 @@ async fn whoever_holds_on_to_a_long_frame_makes_room_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn while_too_much_waits_pages_are_refused_and_messages_go_on() {
-    let server = Server::with(|_| {}, |config| config.buffer_bytes = 64 * 1024).await;
+    let server = Server::with(|_| {}, |config| config.buffer_bytes = 88 * 1024).await;
     let (mut ada, ada_in) = server.join("ada").await;
     let (_, bob_in) = server.join("bob").await;
     let conversation = direct(ada_in.session, bob_in.session);
@@ -82,14 +83,15 @@ async fn while_too_much_waits_pages_are_refused_and_messages_go_on() {
     }
     let mut stuck = server.connect_through(1024);
     stuck.hello(bob_in.token, None).await;
-    let asked = stuck.begin(Request::Entries { conversation, range: page() }).await;
+    stuck.begin(Request::Entries { conversation, range: page() }).await;
     assert!(matches!(ada.ask(Request::Ping).await, Ok(Reply::Pong)));
 
     let refused = ada.ask(Request::Entries { conversation, range: page() }).await.expect_err("no room");
     assert_eq!(refused.kind(), ErrorKind::Overloaded);
     let delay = refused.retry_delay().expect("it says when to ask again");
     assert!(matches!(ada.ask(text(5, conversation, "meanwhile")).await, Ok(Reply::Receipt(_))));
-    // Whoever reads nothing is closed by and by.
+    // Whoever has read nothing for a second is closed.
+    let begun = tokio::time::Instant::now();
     let page = loop {
         tokio::time::sleep(delay).await;
         match ada.ask(Request::Entries { conversation, range: page() }).await {
@@ -98,5 +100,27 @@ async fn while_too_much_waits_pages_are_refused_and_messages_go_on() {
         }
     };
     assert_eq!(page.len(), 5);
-    drop((stuck, asked));
+    assert!(begun.elapsed() <= 2 * delay, "{:?}", begun.elapsed());
+    assert!(matches!(stuck.leave().await, Ending::Closed(CloseCode::SLOW_READER)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_take_no_room_from_users() {
+    let server = Server::with(|_| {}, |config| config.buffer_bytes = 64 * 1024).await;
+    let (mut ada, ada_in) = server.join("ada").await;
+    let inbox = chat_core::ConversationId::Inbox(ada_in.session.user);
+    let mut piece = vec![0; 16 * 1024];
+    piece[2] = 0x40;
+    let mut strangers = Vec::new();
+    for _ in 0..8 {
+        let mut stranger = server.connect();
+        stranger.write(&piece).await;
+        strangers.push(stranger);
+    }
+    let page = ada.ask(Request::Entries { conversation: inbox, range: page() }).await;
+    assert!(matches!(page, Ok(Reply::Entries(_))), "{page:?}");
+    // A quarter of the room is theirs, which one of them fills; the others are told.
+    for mut stranger in strangers.drain(1..) {
+        assert_eq!(stranger.closed().await.code, CloseCode::OVERLOADED);
+    }
 }

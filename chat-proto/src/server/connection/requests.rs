@@ -15,10 +15,11 @@ use crate::message::{
     ServerFrame, Welcome,
 };
 use crate::server::command::{self, Bounds};
+use crate::server::crowd::Room;
 use crate::server::opening::{Entrance, Step};
 use crate::server::work::Work;
 
-/// When to ask again for a page where no more may wait: those who read nothing are closed by and by.
+/// When to ask again for a page where no more may wait: those who take nothing are closed by then.
 const CROWDED_RETRY: Duration = Duration::from_secs(1);
 
 /// As much of what a client calls itself goes into the log.
@@ -59,7 +60,7 @@ where
                 request => {
                     let bounds = Bounds::from(&*self.config);
                     let reserved_bytes = command::answer_bytes(&request, bounds);
-                    if reserved_bytes > 0 && self.config.crowd.bytes() >= self.config.buffer_bytes {
+                    if reserved_bytes > 0 && self.share.is_crowded() {
                         let error = Error::new(ErrorKind::Overloaded, "too much waits to be read by others");
                         return self.reply(request_id, Err(error.retry_after(CROWDED_RETRY)));
                     }
@@ -120,6 +121,7 @@ where
                 let identity = Identity { user: session.user(), device: session.device() };
                 self.stage = Stage::Open(Open { session, events, other_epoch });
                 self.place = None;
+                self.share = self.config.crowd.share(Room::Users, self.config.buffer_bytes);
                 self.timer.stage(None);
                 match entrance {
                     Entrance::Hello { request_id } => self.welcome(request_id, Some(identity), None),
