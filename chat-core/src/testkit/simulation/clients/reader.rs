@@ -112,7 +112,10 @@ impl Reader<'_> {
 
     /// Moves a log to where the user may read, at most to what comes next.
     async fn find_start(&mut self, conversation: ConversationId, next: Seq) -> Result<(), Over> {
+        let unknown = self.mind.position(conversation).is_none();
         let start = match self.state(conversation).await? {
+            // Of a group that was left before a sync told of it, only what comes is known.
+            Some(state) if unknown && state.standing == Standing::Former => next - 1,
             Some(state) => (state.first_seq - 1).min(next - 1),
             // No member any more: the oracle judges whether this was theirs.
             None => next - 1,
