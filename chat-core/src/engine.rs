@@ -19,6 +19,7 @@ mod login;
 mod messages;
 mod outbox;
 mod passwords;
+mod planted;
 mod positions;
 mod presence;
 mod rate;
@@ -49,6 +50,8 @@ pub use hooks::{Authenticator, Hooks, Identity, Verdict};
 pub use login::LoggedIn;
 pub use messages::PendingSend;
 pub use passwords::PasswordCost;
+#[cfg(feature = "planted-defects")]
+pub use planted::Defect;
 pub use session::{Events, Session};
 
 use crate::bus::{Bus, Origin};
@@ -61,6 +64,7 @@ use health::Watch;
 use hub::Hub;
 use outbox::OutboxLimits;
 use passwords::Passwords;
+use planted::Planted;
 use presence::Presence;
 use rules::RulesCache;
 use slots::Slots;
@@ -140,6 +144,7 @@ pub(crate) struct Inner {
     journal_wake: Notify,
     counts: Counts,
     watch: Watch,
+    planted: Planted,
 }
 
 impl Engine {

@@ -13,6 +13,7 @@ use super::health::{self, Watch};
 use super::hub::Hub;
 use super::outbox::OutboxLimits;
 use super::passwords::Passwords;
+use super::planted::Planted;
 use super::presence::Presence;
 use super::rules::RulesCache;
 use super::slots::Slots;
@@ -38,6 +39,7 @@ pub struct EngineBuilder {
     seed: Option<u64>,
     authenticator: Option<Arc<dyn Authenticator>>,
     hooks: Option<Arc<dyn Hooks>>,
+    planted: Planted,
 }
 
 impl EngineBuilder {
@@ -51,6 +53,7 @@ impl EngineBuilder {
             seed: None,
             authenticator: None,
             hooks: None,
+            planted: Planted::default(),
         }
     }
 
@@ -112,6 +115,15 @@ impl EngineBuilder {
         self
     }
 
+    /// Plants a defect into the engine: for tests of what should find it, never for service. Those that
+    /// are a store's or a bus's are none of the engine's.
+    #[cfg(feature = "planted-defects")]
+    #[must_use]
+    pub fn plant(mut self, defect: super::Defect) -> Self {
+        self.planted = Planted::with(defect);
+        self
+    }
+
     /// Starts the engine on the current tokio runtime.
     ///
     /// # Errors
@@ -133,12 +145,13 @@ impl EngineBuilder {
             total_bytes: config.queues_limit_bytes,
             used_bytes: AtomicUsize::new(0),
             counts: OutboxCounts::default(),
+            planted: self.planted,
         });
         let origin =
             Origin { node: config.node.as_str().into(), boot: BootId(environment.random.number() >> 1) };
-        let presence = Arc::new(Presence::new(config.presence_debounce, config.presence_lease));
+        let presence = Arc::new(Presence::new(config.presence_debounce, config.presence_lease, self.planted));
         let inner = Arc::new(Inner {
-            hub: Hub::new(config.gate_queue_bytes, Arc::clone(&presence)),
+            hub: Hub::new(config.gate_queue_bytes, Arc::clone(&presence), self.planted),
             committers: Committers::new(
                 self.store.writers(),
                 config.commit_queue_rows,
@@ -161,6 +174,7 @@ impl EngineBuilder {
             journal_wake: Notify::new(),
             counts: Counts::default(),
             watch: Watch::new(),
+            planted: self.planted,
             environment,
             config,
         });

@@ -11,6 +11,8 @@
 //! where the store gains from it.
 
 mod decide;
+#[cfg(feature = "planted-defects")]
+mod planted;
 mod queue;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +27,8 @@ pub(crate) use queue::{Queue, Reply, Submission, Work};
 
 use super::Inner;
 use super::figures::CommitCounts;
-use super::hub::{cut, stable_hash};
+use super::hub::stable_hash;
+use super::planted::Defect;
 use super::rules::{Place, Rules, Wish};
 use crate::bus::{Message, Payload, Topic};
 use crate::store::{
@@ -202,6 +205,8 @@ impl Committer {
         loop {
             self.number += 1;
             batch.number = self.number;
+            #[cfg(feature = "planted-defects")]
+            self.foretell(&batch, &mut pending).await;
             let began = Instant::now();
             let result = self.commit_once(&batch, &mut pending).await;
             self.queue.counts.attempt(&result, batch.items.len(), began.elapsed());
@@ -219,6 +224,10 @@ impl Committer {
                     // Only running it again under the head locks tells what became of it.
                     tracing::warn!(%error, "a commit's outcome is unknown; running it again");
                     ambiguous = true;
+                    #[cfg(feature = "planted-defects")]
+                    if self.inner.planted.is(Defect::AmbiguitySettledByLook) {
+                        return self.look_alone(&batch, pending).await;
+                    }
                 }
                 Err(error) if ambiguous && error.kind() != StoreErrorKind::Invalid => {
                     tracing::warn!(%error, "settling a commit whose outcome is unknown");
@@ -317,9 +326,12 @@ impl Committer {
             }
             answers.push((one, outcome));
         }
-        let chunks: Vec<_> =
-            entries.into_iter().flat_map(|(conversation, entries)| cut(conversation, entries)).collect();
+        let chunks = self.chunks(entries);
         for chunk in &chunks {
+            #[cfg(feature = "planted-defects")]
+            if self.inner.planted.is(Defect::OwnEntryOvertakes) {
+                self.inner.hub.pass_over_before(chunk);
+            }
             self.inner.hub.offer(Arc::clone(chunk));
         }
         for (mut one, outcome) in answers {
@@ -331,6 +343,11 @@ impl Committer {
                 hooks.committed(chunk);
             }
         }
+    }
+
+    fn chunks(&self, entries: BTreeMap<ConversationId, Vec<Entry>>) -> Vec<Arc<Chunk>> {
+        let cut = |(conversation, entries)| self.inner.hub.cut(conversation, entries);
+        entries.into_iter().flat_map(cut).collect()
     }
 
     fn publish(&self, chunk: &Arc<Chunk>) {

@@ -25,7 +25,10 @@ pub(super) async fn receive(inner: Arc<Inner>, bus: Arc<dyn Bus>) {
                 inner.hear(&origin, &presence);
             }
             // What this run of this node published has passed its gates already.
-            BusEvent::Message(message) if message.origin == inner.origin => {}
+            BusEvent::Message(message) if message.origin == inner.origin => {
+                #[cfg(feature = "planted-defects")]
+                inner.echo(&message);
+            }
             BusEvent::Message(message) => match message.payload {
                 Payload::Chunk(chunk) => inner.hub.offer(chunk),
                 Payload::Ephemeral(ephemeral) => inner.tell_here(ephemeral, None),

@@ -112,6 +112,14 @@ impl Gate {
         (from <= to && state.skip_to.is_none()).then_some((from, to))
     }
 
+    /// [`Defect::OwnEntryOvertakes`](super::planted::Defect::OwnEntryOvertakes): takes everything up to
+    /// this entry for released.
+    #[cfg(feature = "planted-defects")]
+    pub(super) fn pass_over(&self, upto: Seq) {
+        let mut state = self.lock();
+        state.last = state.last.map(|last| last.max(upto));
+    }
+
     /// Stops waiting for what is missing: listeners are told that they are behind.
     pub(crate) fn skip(&self) -> Offered {
         let mut state = self.lock();
@@ -256,6 +264,7 @@ mod tests {
 
     use super::super::figures::OutboxCounts;
     use super::super::outbox::OutboxLimits;
+    use super::super::planted::Planted;
     use super::super::sync::AtomicUsize;
     use super::*;
     use crate::{DeviceId, Entry, Event, GroupId, Kind, Timestamp};
@@ -273,6 +282,7 @@ mod tests {
             total_bytes: usize::MAX,
             used_bytes: AtomicUsize::new(0),
             counts: OutboxCounts::default(),
+            planted: Planted::default(),
         };
         let (user, device) = (UserId::new(session).expect("valid"), DeviceId::new(session).expect("valid"));
         Arc::new(Outbox::new(user, device, session, Arc::new(limits)))

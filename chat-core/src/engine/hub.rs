@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::figures::Delivered;
 use super::gate::{Gate, Offered, Step};
 use super::outbox::Outbox;
+use super::planted::{Defect, Planted};
 use super::presence::Presence;
 use super::sync::{Mutex, MutexGuard};
 use crate::{Chunk, ConversationId, Entry, Ephemeral, GroupId, Seq, UserId};
@@ -51,6 +52,7 @@ pub(crate) struct Hub {
     /// Conversations whose gates were closed, and whose topics may be of no use any more.
     closed: Mutex<BTreeSet<ConversationId>>,
     pub(crate) closed_wake: Notify,
+    planted: Planted,
 }
 
 /// A user with sessions on this node.
@@ -65,7 +67,7 @@ struct LocalUser {
 }
 
 impl Hub {
-    pub(crate) fn new(gate_bytes: usize, presence: Arc<Presence>) -> Self {
+    pub(crate) fn new(gate_bytes: usize, presence: Arc<Presence>, planted: Planted) -> Self {
         Self {
             gates: (0..SHARDS).map(|_| Mutex::default()).collect(),
             users: (0..SHARDS).map(|_| Mutex::default()).collect(),
@@ -83,6 +85,7 @@ impl Hub {
             moved_wake: Notify::new(),
             closed: Mutex::default(),
             closed_wake: Notify::new(),
+            planted,
         }
     }
 
@@ -272,6 +275,14 @@ impl Hub {
         }
     }
 
+    /// Cuts consecutive entries into chunks, each ending where somebody stops being a member.
+    pub(crate) fn cut(&self, conversation: ConversationId, entries: Vec<Entry>) -> Vec<Arc<Chunk>> {
+        if self.planted.is(Defect::ChunkGoesOnAfterRemoval) {
+            return Chunk::new(conversation, entries).map(Arc::new).into_iter().collect();
+        }
+        cut(conversation, entries)
+    }
+
     /// Offers committed entries to whoever listens here.
     pub(crate) fn offer(&self, chunk: Arc<Chunk>) {
         if let Some(gate) = self.gate_or_create(chunk.conversation()) {
@@ -457,8 +468,7 @@ impl Hub {
     }
 }
 
-/// Cuts consecutive entries into chunks, each ending where somebody stops being a member.
-pub(crate) fn cut(conversation: ConversationId, entries: Vec<Entry>) -> Vec<Arc<Chunk>> {
+fn cut(conversation: ConversationId, entries: Vec<Entry>) -> Vec<Arc<Chunk>> {
     let mut chunks = Vec::with_capacity(1);
     let mut part = Vec::with_capacity(entries.len());
     let mut close = |part: &mut Vec<Entry>| {

@@ -20,6 +20,7 @@ use super::committer::{Queue, Reply, Submission, Work};
 use super::figures::OutboxCounts;
 use super::hub::Hub;
 use super::outbox::{Outbox, OutboxLimits};
+use super::planted::Planted;
 use super::presence::Presence;
 use super::sync::{AtomicBool, AtomicUsize, Mutex};
 use crate::{
@@ -37,7 +38,8 @@ fn explore(model: impl Fn() + Send + Sync + Clone + 'static) {
 
 fn hub() -> Arc<Hub> {
     let second = Duration::from_secs(1);
-    Arc::new(Hub::new(1 << 20, Arc::new(Presence::new(second, second))))
+    let planted = Planted::default();
+    Arc::new(Hub::new(1 << 20, Arc::new(Presence::new(second, second, planted)), planted))
 }
 
 fn outbox(number: u64, session_bytes: usize) -> Arc<Outbox> {
@@ -47,6 +49,7 @@ fn outbox(number: u64, session_bytes: usize) -> Arc<Outbox> {
         total_bytes: usize::MAX,
         used_bytes: AtomicUsize::new(0),
         counts: OutboxCounts::default(),
+        planted: Planted::default(),
     };
     let (user, device) = (UserId::new(number).expect("valid"), DeviceId::new(number).expect("valid"));
     Arc::new(Outbox::new(user, device, number, Arc::new(limits)))

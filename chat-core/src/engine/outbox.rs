@@ -17,6 +17,7 @@ use std::task::{Context, Poll};
 use futures_util::task::AtomicWaker;
 
 use super::figures::OutboxCounts;
+use super::planted::{Defect, Planted};
 use super::sync::{AtomicUsize, Mutex, MutexGuard};
 use crate::{Chunk, ConversationId, DeviceId, EndReason, Ephemeral, Event, Seq, UserId};
 
@@ -32,6 +33,7 @@ pub(crate) struct OutboxLimits {
     /// What waits in all sessions.
     pub(crate) used_bytes: AtomicUsize,
     pub(crate) counts: OutboxCounts,
+    pub(crate) planted: Planted,
 }
 
 /// The queue of one session. Gates push, the session's one receiver takes.
@@ -95,6 +97,9 @@ impl Outbox {
             self.drop_ephemerals(&mut state);
         }
         let fits = !self.is_full(&state, chunk.size_bytes());
+        if !fits && self.limits.planted.is(Defect::SlowReaderDropped) {
+            return false;
+        }
         if fits {
             self.enqueue(&mut state, Queued::Chunk(Arc::clone(chunk)));
         } else {
@@ -229,6 +234,9 @@ impl Outbox {
     }
 
     fn is_full(&self, state: &State, more: usize) -> bool {
+        if self.limits.planted.is(Defect::OutboxWithoutBound) {
+            return false;
+        }
         let total = self.limits.used_bytes.load(Ordering::Relaxed);
         state.bytes + more > self.limits.session_bytes || total + more > self.limits.total_bytes
     }
@@ -263,7 +271,9 @@ impl Outbox {
         let bytes = state.bytes;
         self.release(state, bytes);
         for queued in queue {
-            if let Queued::Chunk(chunk) = queued {
+            if let Queued::Chunk(chunk) = queued
+                && !self.limits.planted.is(Defect::CollapseForgetsOthers)
+            {
                 self.mark(state, chunk.conversation(), chunk.last());
             }
         }
@@ -327,6 +337,7 @@ mod tests {
             total_bytes: usize::MAX,
             used_bytes: AtomicUsize::new(0),
             counts: OutboxCounts::default(),
+            planted: Planted::default(),
         };
         let user = UserId::new(1).expect("valid");
         Outbox::new(user, DeviceId::new(1).expect("valid"), 1, Arc::new(limits))

@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Inner;
+use super::planted::Planted;
 use crate::bus::{NodePresence, NodeSaid, Origin, Payload, Topic};
 use crate::{Ephemeral, UserId};
 
@@ -94,11 +95,11 @@ impl Leaving {
 }
 
 impl Presence {
-    pub(crate) fn new(debounce: Duration, lease: Duration) -> Self {
+    pub(crate) fn new(debounce: Duration, lease: Duration, planted: Planted) -> Self {
         let state = State {
             online: BTreeSet::new(),
             leaving: Leaving::default(),
-            elsewhere: Elsewhere::new(lease, debounce),
+            elsewhere: Elsewhere::new(lease, debounce, planted),
             changed: BTreeSet::new(),
             introduced: BTreeSet::new(),
             unannounced: BTreeMap::new(),

@@ -2,7 +2,8 @@
 
 use super::Session;
 use super::committer::store_error;
-use super::session::visible_head;
+use super::planted::Defect;
+use super::session::{self, visible_head};
 use crate::{
     ConversationId, ConversationState, Direction, Entry, Error, ErrorKind, Head, History, Member,
     PeerPosition, Range, Standing, Sync, SyncPage, SyncedConversation, Timestamp, UserId,
@@ -133,6 +134,9 @@ impl Session {
                 conversations.push(synced);
             }
         }
+        if next.is_none() && self.core().planted.is(Defect::SubscribedAfterSnapshot) {
+            session::attach_all(self.core(), &self.shared.outbox, true).await?;
+        }
         Ok(SyncPage { conversations, next })
     }
 
@@ -160,7 +164,10 @@ impl Session {
             return Ok(None);
         }
         let first = head.first_seq.max(member.visible_from);
-        let from = cursor.unwrap_or(member.read.seq).saturating_add(1).max(first);
+        let mut from = cursor.unwrap_or(member.read.seq).saturating_add(1).max(first);
+        if self.core().planted.is(Defect::OfflineRowsDeletedEarly) {
+            from = from.max(member.delivered + 1);
+        }
         let mut entries = Vec::new();
         let due = from <= visible && !matches!(member.standing, Standing::Invited | Standing::Asking);
         // Once a page is full its other conversations are told without entries: they are read next.
@@ -174,6 +181,8 @@ impl Session {
             };
             let page = self.store().entries(conversation, &range).await;
             entries = page.map_err(|error| store_error(&error))?;
+            #[cfg(feature = "planted-defects")]
+            self.take_for_delivered(member, &entries).await?;
         }
         let more = due && entries.last().is_none_or(|last| last.seq < visible);
         let state = state(head, member, peer);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Inner;
-use super::hub::cut;
+use super::planted::Defect;
 use crate::bus::Topic;
 use crate::store::StoreError;
 use crate::{ConversationId, Direction, EndReason, GroupId, Head, Range, UserId};
@@ -27,6 +27,9 @@ pub(super) async fn fan_out(inner: Arc<Inner>) {
 /// Reads from the store what gates have missed, once they have waited for it.
 pub(super) async fn fill_holes(inner: Arc<Inner>) {
     let patience = inner.config.gate_patience;
+    if inner.planted.is(Defect::HolesNeverRead) {
+        return;
+    }
     loop {
         let now = Instant::now();
         let (due, next) = inner.hub.take_holes(now.checked_sub(patience).unwrap_or(now));
@@ -64,7 +67,7 @@ async fn fill(inner: &Inner, conversation: ConversationId) {
             Ok(entries) if entries.is_empty() => return,
             Ok(entries) => {
                 inner.counts.holes_read.one();
-                for chunk in cut(conversation, entries) {
+                for chunk in inner.hub.cut(conversation, entries) {
                     inner.hub.offer(chunk);
                 }
             }
@@ -111,6 +114,8 @@ async fn attach(inner: &Inner, user: UserId, group: GroupId) -> Result<(), Store
         }
         Some(_) => {}
     }
+    #[cfg(feature = "planted-defects")]
+    inner.hesitate_to_listen().await;
     let begins: Vec<_> = sessions
         .iter()
         .map(|session| {
@@ -118,7 +123,11 @@ async fn attach(inner: &Inner, user: UserId, group: GroupId) -> Result<(), Store
             !inner.hub.attach(conversation, session)
         })
         .collect();
-    let head = confirm(inner, conversation, user).await;
+    let head = if inner.planted.is(Defect::MembershipReadBeforeListening) {
+        inner.store.heads(&[conversation]).await.map(|mut heads| heads.pop())
+    } else {
+        confirm(inner, conversation, user).await
+    };
     for (session, begins) in sessions.iter().zip(begins) {
         match &head {
             Ok(Some(head)) if goes_on(head) => {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::committer::store_error;
 use super::outbox::Outbox;
+use super::planted::Defect;
 use super::presence::Lasting;
 use super::rate::Bucket;
 use super::sync::AtomicBool;
@@ -207,7 +208,9 @@ pub(super) async fn begin(
     let inbox = ConversationId::Inbox(user);
     let inbox_known = core.hub.attach(inbox, &outbox);
     core.subscribe(&[Topic::User(user)]).await;
-    attach_all(core, &outbox, inbox_known).await?;
+    if !core.planted.is(Defect::SubscribedAfterSnapshot) {
+        attach_all(core, &outbox, inbox_known).await?;
+    }
     // A revocation between the log-in and the listening told nobody.
     let still = core.store.device_with_token(token).await.map_err(|error| store_error(&error))?;
     match still {
@@ -222,7 +225,7 @@ pub(super) async fn begin(
 }
 
 /// Listens to every conversation of the user.
-async fn attach_all(core: &Core, outbox: &Arc<Outbox>, inbox_known: bool) -> Result<(), Error> {
+pub(super) async fn attach_all(core: &Core, outbox: &Arc<Outbox>, inbox_known: bool) -> Result<(), Error> {
     let (mut contacts, mut blocked) = (BTreeSet::new(), BTreeSet::new());
     let mut after = None;
     loop {
@@ -242,6 +245,8 @@ async fn attach_all(core: &Core, outbox: &Arc<Outbox>, inbox_known: bool) -> Res
             _ => None,
         };
         let groups: Vec<_> = mine.iter().filter_map(group).collect();
+        #[cfg(feature = "planted-defects")]
+        core.hesitate_to_listen().await;
         let mut begins = Vec::new();
         for member in mine {
             let inbox = matches!(member.conversation, ConversationId::Inbox(_));
@@ -266,7 +271,8 @@ async fn attach_all(core: &Core, outbox: &Arc<Outbox>, inbox_known: bool) -> Res
             core.hub.begin(&head.conversation, outbox, head.seq);
         }
         for (group, row) in groups.iter().zip(rows) {
-            if row.is_some_and(|row| listens(&row)) {
+            let unread = core.planted.is(Defect::MembershipReadBeforeListening);
+            if unread || row.is_some_and(|row| listens(&row)) {
                 outbox.release_held(*group, 0);
             } else {
                 core.hub.leave(group, outbox);

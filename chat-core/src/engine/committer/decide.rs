@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{Committer, Decided, Pending, Reply, SendWork, Submission, Work, queue, store_error};
 use crate::engine::messages::look;
+use crate::engine::planted::Defect;
 use crate::engine::rules::{self, Rules};
 use crate::store::{Outcome, StoreError};
 use crate::{ConversationId, Error, UserId};
@@ -174,6 +175,7 @@ impl Committer {
         };
         for (index, (send, _, reply, error)) in refused.into_iter().enumerate() {
             let answer = match &recorded {
+                Ok(_) if self.inner.planted.is(Defect::RepetitionRefused) => Err(error),
                 Ok(recorded) => match recorded.get(index).cloned().flatten() {
                     Some(stored) if stored.digest == send.digest => Ok(Outcome::Duplicate(stored)),
                     Some(_) => Ok(Outcome::Conflict),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Hub, lock};
 use crate::engine::gate::{Gate, Step};
 use crate::engine::outbox::Outbox;
+use crate::engine::planted::Defect;
 use crate::{
     ContactEvent, Content, ConversationId, DeviceEvent, EndReason, Entry, GroupEvent, GroupId, UserId,
 };
@@ -21,7 +22,7 @@ impl Hub {
             ConversationId::Group(group) => {
                 // Chunks are cut so that such an entry is the last of its chunk.
                 let leaver = chunk.entries().last().and_then(leaver);
-                if let Some(leaver) = leaver {
+                if let Some(leaver) = leaver.filter(|_| !self.planted.is(Defect::RemovedGoOnListening)) {
                     let removed = self.remove_listeners(gate, leaver);
                     // The notice that a leaver came back may have been here before this entry. Nobody
                     // comes back to a group that was dissolved.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::bus::{NodePresence, NodeSaid, Origin};
+use crate::engine::planted::{Defect, Planted};
 use crate::{BootId, UserId};
 
 /// So many ended runs of a node are remembered, so that late messages of theirs are told apart.
@@ -33,6 +34,7 @@ pub(super) struct Elsewhere {
     /// Runs that are over, by node.
     retired: BTreeMap<Arc<str>, VecDeque<BootId>>,
     path: Option<Path>,
+    planted: Planted,
 }
 
 /// The time through which own messages came back without a pause.
@@ -72,7 +74,7 @@ pub(super) struct Consequences {
 }
 
 impl Elsewhere {
-    pub(super) fn new(lease: Duration, grace: Duration) -> Self {
+    pub(super) fn new(lease: Duration, grace: Duration, planted: Planted) -> Self {
         Self {
             lease,
             grace,
@@ -80,6 +82,7 @@ impl Elsewhere {
             users: BTreeMap::new(),
             retired: BTreeMap::new(),
             path: None,
+            planted,
         }
     }
 
@@ -103,7 +106,10 @@ impl Elsewhere {
 
     /// Takes in what another node said.
     pub(super) fn hear(&mut self, from: &Origin, presence: &NodePresence, now: Instant) -> Consequences {
-        if self.is_retired(from) {
+        let mut changed = Vec::new();
+        let unfenced = self.planted.is(Defect::PresenceWithoutFencing);
+        let from = if unfenced { &Origin { node: Arc::clone(&from.node), boot: BootId(0) } } else { from };
+        if self.is_retired(from) && !unfenced {
             return Consequences { revenant: presence.said == NodeSaid::Beat, ..Consequences::default() };
         }
         if !self.peers.contains_key(from) {
@@ -112,11 +118,11 @@ impl Elsewhere {
                 return Consequences::default();
             }
             self.succeed(from, now);
+            changed = self.cleared();
             self.peers.insert(from.clone(), Peer::new(now));
         }
         let Some(peer) = self.peers.get_mut(from) else { return Consequences::default() };
         peer.heard = now;
-        let mut changed = Vec::new();
         match &presence.said {
             NodeSaid::Leaving => {
                 peer.ends = Some(now + self.grace);
@@ -124,7 +130,7 @@ impl Elsewhere {
                 return Consequences::default();
             }
             NodeSaid::Changed { online, offline }
-                if peer.version.is_some_and(|known| known + 1 == presence.version) =>
+                if unfenced || peer.version.is_some_and(|known| known + 1 == presence.version) =>
             {
                 peer.version = Some(presence.version);
                 for user in online.iter().filter(|user| peer.users.insert(**user)) {
@@ -155,7 +161,7 @@ impl Elsewhere {
 
     /// Forgets nodes that have died or are over; the users who are online elsewhere no more by that.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<UserId> {
-        let sure = self.knows_silence(now);
+        let sure = self.knows_silence(now) && !self.planted.is(Defect::DeadNodesStayOnline);
         let over = |peer: &Peer| {
             let ended = peer.ends.is_some_and(|ends| ends <= now);
             ended || (sure && peer.ends.is_none() && peer.heard + self.lease <= now)
@@ -171,6 +177,16 @@ impl Elsewhere {
             gone.extend(peer.users.into_iter().filter_map(|user| leave(&mut self.users, user)));
         }
         gone
+    }
+
+    /// [`Defect::RestartClearsPresence`]: forgets the users of all nodes; those who are online nowhere
+    /// by that.
+    fn cleared(&mut self) -> Vec<UserId> {
+        if !self.planted.is(Defect::RestartClearsPresence) {
+            return Vec::new();
+        }
+        let users = self.peers.values_mut().flat_map(|peer| std::mem::take(&mut peer.users));
+        users.filter_map(|user| leave(&mut self.users, user)).collect()
     }
 
     /// When [`Elsewhere::expire`] has something to do at the earliest, as far as is known now.

@@ -32,7 +32,7 @@ struct Observer {
 
 impl Observer {
     fn new() -> Self {
-        Self { elsewhere: Elsewhere::new(LEASE, GRACE), now: Instant::now() }
+        Self { elsewhere: Elsewhere::new(LEASE, GRACE, Planted::default()), now: Instant::now() }
     }
 
     fn hears(&mut self, from: &Origin, version: u64, said: NodeSaid) -> Consequences {
