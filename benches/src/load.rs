@@ -33,7 +33,7 @@ mod progress;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::task::JoinSet;
 
@@ -46,6 +46,9 @@ use self::scenario::Run;
 use self::servers::Servers;
 use self::witness::Witness;
 use crate::measure::Failure;
+
+/// How long clients have to close their connections in the end.
+const LEAVE: Duration = Duration::from_secs(5);
 
 /// Runs a scenario and verifies it.
 ///
@@ -100,7 +103,8 @@ pub async fn run(options: Options) -> Result<Report, Failure> {
     let report = report(&run, (seconds, limits.commands.per_second), &violations);
     let participants = run.cast.participants.iter().cloned();
     let going: JoinSet<()> = participants.map(|participant| async move { participant.go().await }).collect();
-    going.join_all().await;
+    // A server that is gone cannot be taken leave of.
+    let _ = tokio::time::timeout(LEAVE, going.join_all()).await;
     Ok(report)
 }
 

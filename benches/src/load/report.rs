@@ -156,6 +156,9 @@ fn row(f: &mut fmt::Formatter<'_>, name: &str, value: &str) -> fmt::Result {
 }
 
 fn in_words(of: &Percentiles) -> String {
+    if of.count == 0 {
+        return "not measured: nobody was there".into();
+    }
     let ms = |micros: u64| micros as f64 / 1e3;
     let (p50, p99, p999, max) = (ms(of.p50), ms(of.p99), ms(of.p999), ms(of.max));
     format!("p50 {p50:.2} ms, p99 {p99:.2} ms, p99.9 {p999:.2} ms, at most {max:.2} ms")

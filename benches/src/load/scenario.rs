@@ -43,8 +43,10 @@ pub struct Run {
 
 /// How senders go about it when no pace is asked for.
 #[derive(Clone, Copy, Debug)]
-enum Default {
-    Window(usize),
+enum Usual {
+    /// Each has one message under way.
+    OneByOne,
+    /// Each acts so often per second.
     RateEach(f64),
 }
 
@@ -112,19 +114,15 @@ impl Run {
     }
 
     /// Lets these act until the time is over and they have their answers, or no more time is given them.
-    async fn act(&self, actors: Vec<(Arc<Participant>, Script)>, default: Default) -> Result<(), Failure> {
+    async fn act(&self, actors: Vec<(Arc<Participant>, Script)>, usual: Usual) -> Result<(), Failure> {
         let (begin, count) = (Instant::now(), actors.len());
         let until = begin + self.span();
-        let rate = match (self.options.rate, self.options.window, default) {
+        let rate = match (self.options.rate, self.options.window, usual) {
             (Some(rate), _, _) => Some(rate),
-            (None, None, Default::RateEach(rate)) => Some(rate * count as f64),
+            (None, None, Usual::RateEach(rate)) => Some(rate * count as f64),
             _ => None,
         };
-        let window = match (self.options.window, default) {
-            (Some(window), _) => window as usize,
-            (None, Default::Window(window)) => window,
-            (None, Default::RateEach(_)) => 1,
-        };
+        let window = self.options.window.unwrap_or(1) as usize;
         let (mut acting, mut wakes) = (JoinSet::new(), Vec::new());
         for (number, (who, script)) in actors.into_iter().enumerate() {
             let pace = match rate {

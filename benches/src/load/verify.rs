@@ -88,7 +88,8 @@ pub fn lost(history: &History, settled: Settled) -> Vec<Violation> {
             let Answer::Acknowledged { seq, .. } = sent.answer else { continue };
             let is_there = history.log.get(&seq).is_some_and(|print| print.id == Some(*id));
             let is_elsewhere = sent.found.is_some_and(|place| place != seq);
-            if !is_elsewhere && !(is_there && is_stored(seq)) {
+            let is_elsewhere_or_stored = is_elsewhere || (is_there && is_stored(seq));
+            if !is_elsewhere_or_stored {
                 report(format!(
                     "client {} was told that {id} is entry {seq} of {name}; the history has it not",
                     sent.by

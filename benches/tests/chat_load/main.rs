@@ -1,8 +1,8 @@
 //! `chat-load` against a real server in this process, reached through TCP.
 
-mod forgetful;
+mod breaking;
+mod flawed;
 mod harness;
-mod losing;
 mod records;
 mod scenarios;
 mod usage;

@@ -1,10 +1,13 @@
 //! Each scenario, small and short, on a server that keeps its promises.
 
+use std::time::Duration;
+
 use chat_core::Epoch;
 use chat_core::memory::MemoryStore;
 use chat_store::sqlite::{SqliteOptions, SqliteStore};
 use serde_json::Value;
 
+use crate::flawed::Flawed;
 use crate::harness::{Server, number, report};
 
 async fn clean(scenario: &str, more: &[&str]) -> Value {
@@ -38,6 +41,18 @@ async fn pairs_send_in_an_open_loop() {
     let report = clean("direct", &["--clients", "4", "--rate", "200"]).await;
     let turns = number(&report, "/sent") + number(&report, "/figures/turns_not_taken");
     assert_eq!(turns, 200.0, "a second of them, sent or owned up to");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stall_is_measured_by_all_that_were_to_be_sent_meanwhile() {
+    let store = Flawed::stalling(MemoryStore::new(Epoch(1)), Duration::from_millis(600));
+    let server = Server::start(store).await;
+    let (status, report) = report(&server.address, "direct", &["--clients", "2", "--rate", "200"]).await;
+    server.stop().await;
+    assert_clean(status, &report);
+    // Of 200 messages 110 are due at least 50 ms before the end of the stall.
+    assert!(number(&report, "/acknowledged_us/p50") > 50_000.0, "{report:#}");
+    assert!(number(&report, "/delivered_us/p50") > 50_000.0, "{report:#}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

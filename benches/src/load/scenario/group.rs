@@ -1,6 +1,6 @@
 //! One group of everybody; the first of its members send.
 
-use super::{Default, Run};
+use super::{Run, Usual};
 use crate::load::cast::{Meeting, Plan};
 use crate::measure::Failure;
 
@@ -10,5 +10,5 @@ pub(super) fn plan(clients: usize) -> Plan {
 
 pub(super) async fn play(run: &Run) -> Result<(), Failure> {
     let senders = run.cast.participants.iter().take(run.options.senders as usize);
-    run.act(senders.map(|who| run.texts(who, 0)).collect(), Default::Window(1)).await
+    run.act(senders.map(|who| run.texts(who, 0)).collect(), Usual::OneByOne).await
 }

@@ -23,7 +23,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::task::JoinSet;
 
-use super::{Default, Run, text};
+use super::{Run, Usual, text};
 use crate::load::cast::{Meeting, Plan};
 use crate::load::participant::Participant;
 use crate::load::sending::{Act, Script};
@@ -88,7 +88,7 @@ pub(super) async fn play(run: &Run) -> Result<(), Failure> {
         let random = StdRng::seed_from_u64(run.stage.seed ^ (u64::from(who.number) << 32));
         coming_and_going.spawn(come_and_go(Arc::clone(who), random, until));
     }
-    run.act(actors.collect(), Default::RateEach(ACTS_PER_SECOND)).await?;
+    run.act(actors.collect(), Usual::RateEach(ACTS_PER_SECOND)).await?;
     let returned = coming_and_going.join_all();
     // Whoever cannot come back by then is told at the end by what did not reach them.
     if let Ok(times) = tokio::time::timeout(run.settle(), returned).await {

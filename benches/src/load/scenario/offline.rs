@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Default, Run, middle_and_last, pair_of};
+use super::{Run, Usual, middle_and_last, pair_of};
 use crate::measure::Failure;
 
 pub(super) async fn play(run: &Run) -> Result<(), Failure> {
@@ -15,9 +15,11 @@ pub(super) async fn play(run: &Run) -> Result<(), Failure> {
     })
     .await;
     let senders = run.cast.participants.iter().filter(|who| who.number % 2 == 0);
-    run.act(senders.map(|who| run.texts(who, pair_of(who.number))).collect(), Default::Window(1)).await?;
+    run.act(senders.map(|who| run.texts(who, pair_of(who.number))).collect(), Usual::OneByOne).await?;
     let backlog = run.witness.tally.acknowledged.load(Ordering::Relaxed) as f64;
-    let times = run.all_at_once(receivers(), |who: Arc<_>| async move { who.come().await }).await;
+    let coming = run.all_at_once(receivers(), |who: Arc<_>| async move { who.come().await });
+    // Whoever is not there by then is told at the end by what did not reach them.
+    let Ok(times) = tokio::time::timeout(run.settle(), coming).await else { return Ok(()) };
     let (middle, last) = middle_and_last(&times);
     run.figure("backlog_entries", backlog);
     run.figure("log_in_to_everything_p50_us", middle);

@@ -1,6 +1,7 @@
-//! A store that has forgotten something when it is asked.
+//! A store that does not keep its promises, or not in time.
 
-use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chat_core::store::{Batch, JournalPage, JournalPosition, Once, Outcome, Store, StoreError, Stored};
@@ -9,20 +10,32 @@ use chat_core::{
     Range, Seq, Standing, TokenHash, UserId,
 };
 
-/// As the store within, but for these entries of direct conversations, which cannot be read.
-pub(crate) struct Forgetful<S> {
+/// What becomes of the entries of a direct conversation when they are read.
+type Change = Box<dyn Fn(&mut Vec<Entry>) + Send + Sync>;
+
+/// As the store within, but for its flaw.
+pub(crate) struct Flawed<S> {
     within: S,
-    forgotten: RangeInclusive<Seq>,
+    change: Change,
+    stall: Duration,
+    /// Commits to direct conversations so far.
+    commits: AtomicUsize,
 }
 
-impl<S: Store> Forgetful<S> {
-    pub(crate) fn new(within: S, forgotten: RangeInclusive<Seq>) -> Self {
-        Self { within, forgotten }
+impl<S: Store> Flawed<S> {
+    /// What it reads of direct conversations is changed so.
+    pub(crate) fn reading(within: S, change: impl Fn(&mut Vec<Entry>) + Send + Sync + 'static) -> Self {
+        Self { within, change: Box::new(change), stall: Duration::ZERO, commits: AtomicUsize::new(0) }
+    }
+
+    /// The second commit to a direct conversation takes so long: the first of a run, since one comes before.
+    pub(crate) fn stalling(within: S, stall: Duration) -> Self {
+        Self { within, change: Box::new(|_| {}), stall, commits: AtomicUsize::new(0) }
     }
 }
 
 #[async_trait]
-impl<S: Store> Store for Forgetful<S> {
+impl<S: Store> Store for Flawed<S> {
     fn shard(&self, conversation: &ConversationId) -> u32 {
         self.within.shard(conversation)
     }
@@ -40,6 +53,12 @@ impl<S: Store> Store for Forgetful<S> {
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Outcome>, StoreError> {
+        let mut appended = batch.items.iter().flat_map(|item| &item.append);
+        if appended.any(|entry| matches!(entry.conversation, ConversationId::Direct(_)))
+            && self.commits.fetch_add(1, Ordering::Relaxed) == 1
+        {
+            tokio::time::sleep(self.stall).await;
+        }
         self.within.commit(batch).await
     }
 
@@ -97,7 +116,7 @@ impl<S: Store> Store for Forgetful<S> {
     async fn entries(&self, of: ConversationId, range: &Range) -> Result<Vec<Entry>, StoreError> {
         let mut entries = self.within.entries(of, range).await?;
         if matches!(of, ConversationId::Direct(_)) {
-            entries.retain(|entry| !self.forgotten.contains(&entry.seq));
+            (self.change)(&mut entries);
         }
         Ok(entries)
     }

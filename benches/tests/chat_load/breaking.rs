@@ -1,0 +1,81 @@
+//! Servers that break their promises are found out.
+
+use chat_core::memory::MemoryStore;
+use chat_core::{Entry, Epoch};
+use serde_json::Value;
+
+use crate::flawed::Flawed;
+use crate::harness::{Server, chat_load, number, report};
+
+/// Runs against a server that acknowledged and delivered everything, and has its history changed like this
+/// when it is read. The first entry of it was written before the run.
+async fn found(change: impl Fn(&mut Vec<Entry>) + Send + Sync + 'static) -> Value {
+    let server = Server::start(Flawed::reading(MemoryStore::new(Epoch(1)), change)).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let record = folder.path().join("record").to_string_lossy().into_owned();
+    let more = ["--clients", "2", "--rate", "50", "--record", &record];
+    let (status, report) = report(&server.address, "direct", &more).await;
+    server.stop().await;
+    assert_eq!(status, Some(1), "{report:#}");
+    let checked = chat_load(&["check", &record]).await;
+    assert_eq!(checked.status.code(), Some(1), "the record shows it, too");
+    report
+}
+
+fn assert_violations(report: &Value, expected: &[(&str, f64)]) {
+    for kind in ["lost", "repeated", "reordered", "holes", "foreign"] {
+        let count = expected.iter().find(|(expected, _)| *expected == kind).map_or(0.0, |(_, count)| *count);
+        assert_eq!(number(report, &format!("/violations/{kind}")), count, "{kind} in {report:#}");
+    }
+}
+
+/// Where in a page an entry is.
+fn at(entries: &[Entry], seq: u64) -> Option<usize> {
+    entries.iter().position(|entry| entry.seq == seq)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_acknowledged_message_that_is_lost_is_found() {
+    let report = found(|entries| entries.retain(|entry| entry.seq != 5)).await;
+    assert_violations(&report, &[("lost", 1.0), ("holes", 1.0)]);
+    assert!(report["evidence"][0].as_str().expect("words").contains("is entry 5 of direct:"), "{report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_history_that_is_lost_is_found() {
+    let report = found(|entries| entries.retain(|entry| entry.seq <= 2)).await;
+    assert_violations(&report, &[("lost", number(&report, "/acknowledged") - 1.0)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_there_twice_is_found() {
+    let report = found(|entries| {
+        if let Some(at) = at(entries, 5) {
+            entries.insert(at, entries[at].clone());
+        }
+    })
+    .await;
+    assert_violations(&report, &[("repeated", 1.0)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_that_stand_in_another_order_are_found() {
+    let report = found(|entries| {
+        if let (Some(one), Some(other)) = (at(entries, 5), at(entries, 6)) {
+            entries.swap(one, other);
+        }
+    })
+    .await;
+    assert_violations(&report, &[("reordered", 1.0)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_says_something_else_is_found() {
+    let report = found(|entries| {
+        if let Some(at) = at(entries, 5) {
+            entries[at].content = None;
+        }
+    })
+    .await;
+    assert_violations(&report, &[("foreign", 1.0)]);
+}
