@@ -42,7 +42,7 @@ impl CloseCode {
     pub const SLOW_READER: Self = Self(1002);
     /// No session was begun in time.
     pub const HANDSHAKE_TIMEOUT: Self = Self(1003);
-    /// The server has too many connections.
+    /// The server has too many connections, or too much waits in them.
     pub const OVERLOADED: Self = Self(1004);
     /// The node lost track of what concerns the session.
     pub const RESET: Self = Self(1005);
@@ -104,7 +104,7 @@ impl CloseCode {
             Self::SILENT => "nothing was heard for two ping intervals",
             Self::SLOW_READER => "what was sent is not being read",
             Self::HANDSHAKE_TIMEOUT => "no session was begun in time",
-            Self::OVERLOADED => "too many connections",
+            Self::OVERLOADED => "too many connections, or too much waits in them",
             Self::RESET => "the session has to begin anew",
             Self::LOGGED_OUT => "logged out",
             Self::DEVICE_REVOKED => "the device was revoked",

@@ -14,3 +14,10 @@ fn a_name_that_turns_into_one_that_is_not_admitted_is_refused() {
     assert!(AccountName::parse("=\u{338}").is_err());
     assert!(Handle::parse("=\u{338}").is_err());
 }
+
+/// A capital whose small letter the profile does not know yet.
+#[test]
+fn a_name_whose_small_letters_are_not_admitted_is_refused() {
+    checks::names("\u{13ed}".as_bytes());
+    assert!(AccountName::parse("\u{13ed}").is_err());
+}
