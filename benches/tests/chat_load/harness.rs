@@ -1,7 +1,7 @@
 //! A server over any store, and the program under test.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::sync::Arc;
 
 use chat_benches::world;
@@ -11,7 +11,7 @@ use chat_proto::server::{ConnectionConfig, serve};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// A server on a free port.
@@ -19,6 +19,7 @@ pub(crate) struct Server {
     pub(crate) address: String,
     engine: Engine,
     stop: watch::Sender<bool>,
+    cut: Arc<Notify>,
     accepting: JoinHandle<()>,
 }
 
@@ -28,8 +29,14 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound").to_string();
         let (stop, stopped) = watch::channel(false);
-        let accepting = tokio::spawn(accept(listener, engine.clone(), stopped));
-        Self { address, engine, stop, accepting }
+        let cut = Arc::new(Notify::new());
+        let accepting = tokio::spawn(accept(listener, engine.clone(), stopped, Arc::clone(&cut)));
+        Self { address, engine, stop, cut, accepting }
+    }
+
+    /// Breaks all connections.
+    pub(crate) fn cut(&self) {
+        self.cut.notify_one();
     }
 
     pub(crate) async fn stop(self) {
@@ -39,13 +46,17 @@ impl Server {
     }
 }
 
-async fn accept(listener: TcpListener, engine: Engine, mut stop: watch::Receiver<bool>) {
+async fn accept(listener: TcpListener, engine: Engine, mut stop: watch::Receiver<bool>, cut: Arc<Notify>) {
     let config = Arc::new(ConnectionConfig::default());
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break,
+            () = cut.notified() => {
+                connections.abort_all();
+                continue;
+            }
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
@@ -67,7 +78,8 @@ pub(crate) async fn chat_load(arguments: &[&str]) -> Output {
 /// Starts `chat-load`, with a file as its last argument; it is killed with its owner.
 pub(crate) fn start(arguments: &[&str], file: &Path) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chat-load"));
-    command.args(arguments).arg(file).kill_on_drop(true).spawn().expect("it runs")
+    command.args(arguments).arg(file).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.kill_on_drop(true).spawn().expect("it runs")
 }
 
 /// What it says on its standard error.

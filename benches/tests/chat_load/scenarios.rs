@@ -6,9 +6,10 @@ use chat_core::Epoch;
 use chat_core::memory::MemoryStore;
 use chat_store::sqlite::{SqliteOptions, SqliteStore};
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::flawed::Flawed;
-use crate::harness::{Server, number, report};
+use crate::harness::{Server, number, report, start};
 
 async fn clean(scenario: &str, more: &[&str]) -> Value {
     let server = Server::start(MemoryStore::new(Epoch(1))).await;
@@ -92,6 +93,37 @@ async fn people_chat() {
     let report = clean("mixed", &["--clients", "10", "--rate", "100", "--seed", "7"]).await;
     assert_eq!(number(&report, "/conditions/seed"), 7.0);
     assert!(number(&report, "/deliveries") > number(&report, "/sent"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_break_cost_nothing() {
+    let server = Server::start(MemoryStore::new(Epoch(1))).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("report");
+    let arguments = [
+        "mixed",
+        "--address",
+        &server.address,
+        "--clients",
+        "10",
+        "--rate",
+        "100",
+        "--seconds",
+        "3",
+        "--json",
+    ];
+    let mut program = start(&arguments, &file);
+    // It says when it begins, and then every second how it goes.
+    let mut lines = BufReader::new(program.stderr.take().expect("it is piped")).lines();
+    while lines.next_line().await.expect("text").is_some() {
+        server.cut();
+    }
+    let status = program.wait().await.expect("it ends").code();
+    let report = std::fs::read_to_string(&file).expect("a report");
+    let report = serde_json::from_str(&report).expect("it is JSON");
+    server.stop().await;
+    assert_clean(status, &report);
+    assert!(number(&report, "/reconnections") >= 8.0, "all that act, at least once: {report:#}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
