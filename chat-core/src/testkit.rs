@@ -4,6 +4,8 @@
 pub mod archive;
 pub mod bus;
 pub mod faults;
+#[cfg(feature = "planted-defects")]
+pub mod planted;
 pub mod simulation;
 pub mod store;
 
