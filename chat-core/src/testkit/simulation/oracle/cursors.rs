@@ -1,5 +1,5 @@
 //! **cursors never go back**: whoever asks after a position was told or set sees it at least there, and
-//! never past the end.
+//! never past the end; and nobody has read what they did not say that they read.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +22,7 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
     let mut known: BTreeMap<(UserId, ConversationId), Positions> = BTreeMap::new();
     let mut received: BTreeMap<(UserId, ConversationId), Seq> = BTreeMap::new();
     let mut asked = BTreeMap::new();
+    let mut wanted: BTreeMap<(UserId, ConversationId), Seq> = BTreeMap::new();
     for (index, fact) in evidence.facts.iter().enumerate() {
         match &fact.what {
             What::Received { client, conversation, entry } => {
@@ -31,6 +32,10 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
                 }
             }
             What::Asked { client, user, attempt, command, .. } => {
+                if let Some((at, seq)) = reads(command) {
+                    let most = wanted.entry((*user, at)).or_default();
+                    *most = seq.max(*most);
+                }
                 // What is beyond the end is cut to it: certain is only what the user has seen.
                 let seen = |at: ConversationId| received.get(&(*user, at)).copied().unwrap_or(0);
                 asked.insert((*client, *attempt), (*user, certain(command, seen)));
@@ -67,7 +72,11 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
             let end = evidence.facts.len();
             let past = member.read.seq > log.head.seq || member.delivered > log.head.seq;
             let past = past.then(|| "a position past the end".to_owned());
-            let wrong = positions.see(end, end, seen).or(past);
+            // Whoever joins has read what was there before.
+            let most = wanted.get(&(member.user, *at)).copied().unwrap_or(0).max(member.joined_seq);
+            let unasked = (member.read.seq > most)
+                .then(|| format!("read {} and never more than {most} said so", member.read.seq));
+            let wrong = positions.see(end, end, seen).or(past).or(unasked);
             findings.extend(wrong.map(|words| Finding::at(*at, format!("user {} has {words}", member.user))));
         }
     }
@@ -83,6 +92,15 @@ fn certain(command: &Command, seen: impl Fn(ConversationId) -> Seq) -> Option<(C
         Command::Send(send) => {
             send.read_up_to.map(|seq| (send.conversation, seq.min(seen(send.conversation)), 0))
         }
+        _ => None,
+    }
+}
+
+/// Up to where a command says that its user has read.
+fn reads(command: &Command) -> Option<(ConversationId, Seq)> {
+    match command {
+        Command::MarkRead(at, seq) => Some((*at, *seq)),
+        Command::Send(send) => send.read_up_to.map(|seq| (send.conversation, seq)),
         _ => None,
     }
 }
@@ -116,7 +134,7 @@ impl Positions {
 #[cfg(test)]
 mod tests {
     use super::super::super::report::{Act, Invariant};
-    use super::super::scene::{ADA, acknowledged, asks, broken, group, happens, sound, state};
+    use super::super::scene::{ADA, BOB, acknowledged, asks, broken, group, happens, pair, sound, state};
     use super::*;
 
     fn seen(evidence: &mut Evidence, since: usize, read: Seq) {
@@ -125,11 +143,15 @@ mod tests {
         happens(evidence, What::State { client: ADA, since, source: Source::Sync, state });
     }
 
-    /// As [`sound`], with everything read in the end.
+    /// As [`sound`], with everything of the group read in the end.
     fn read() -> Evidence {
         let mut evidence = sound();
         let log = evidence.logs.get_mut(&group()).expect("there");
         log.members.iter_mut().for_each(|member| member.read.seq = 3);
+        for (client, number) in [(ADA, 1), (BOB, 2)] {
+            let read = Command::MarkRead(group(), 3);
+            asks(&mut evidence, client, number, Act::MarkRead, read, Told::Unknown(None));
+        }
         evidence
     }
 
@@ -151,6 +173,15 @@ mod tests {
         asks(&mut evidence, ADA, 1, Act::MarkRead, Command::MarkRead(group(), 3), acknowledged(0));
         let since = evidence.facts.len();
         seen(&mut evidence, since, 2);
+        assert_eq!(broken(&evidence), [Invariant::Cursors]);
+    }
+
+    #[test]
+    fn a_position_that_nobody_set_is_found() {
+        let mut evidence = read();
+        assert_eq!(broken(&evidence), []);
+        let log = evidence.logs.get_mut(&pair()).expect("there");
+        (log.members[0].read.seq, log.members[0].delivered) = (1, 1);
         assert_eq!(broken(&evidence), [Invariant::Cursors]);
     }
 
