@@ -58,7 +58,7 @@ fn cut(stream: &[u8], part: usize, limit_bytes: usize) -> (Vec<Bytes>, Result<us
 /// What a server understands of a client's frame, it would say in one way and understand the same.
 pub fn client_messages(payload: &[u8]) {
     let read = |payload| ClientFrame::decode(payload).ok();
-    settles(payload, read, |frame, out| frame.encode(out));
+    settles(payload, read, ClientFrame::encode);
 }
 
 /// The same of a server's frame; its entries are a chunk that goes on as it came.
@@ -68,7 +68,7 @@ pub fn server_messages(payload: &[u8]) {
         Ok(ServerFrame::Unknown { .. }) | Err(_) => None,
         Ok(frame) => Some(frame),
     };
-    settles(payload, read, |frame, out| frame.encode(out));
+    settles(payload, read, ServerFrame::encode);
     if let Some(ServerFrame::Push(Push::Entries { conversation, entries })) = read(copy(payload)) {
         let chunk = Chunk::new(conversation, entries).expect("entries of a push follow each other");
         let mut sent = BytesMut::from(&chunk_frames(&chunk)[..]);
