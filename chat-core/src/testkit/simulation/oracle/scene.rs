@@ -7,9 +7,9 @@ use super::super::access::{Command, Done};
 use super::super::record::{Calm, Evidence, Fact, Known, Limits, Log, Source, Told, What};
 use super::super::report::{Act, ClientNumber, Invariant, NodeNumber};
 use crate::{
-    Body, ClientId, ContactEvent, Content, ConversationId, ConversationState, Cursor, DeviceId, DisplayName,
-    Entry, Group, GroupEvent, GroupId, GroupProfile, Head, HistoryPolicy, JoinPolicy, Member, Outgoing,
-    Receipt, Relation, Send, Seq, Standing, Timestamp, UserId,
+    Body, ClientId, ContactEvent, Content, ConversationId, ConversationState, CreateGroup, Cursor, DeviceId,
+    DisplayName, Entry, Group, GroupEvent, GroupId, GroupProfile, Head, HistoryPolicy, JoinPolicy, Member,
+    Outgoing, Receipt, Relation, Send, Seq, Standing, Timestamp, UserId,
 };
 
 pub(super) const ADA: ClientNumber = ClientNumber(0);
@@ -118,6 +118,9 @@ pub(super) fn sound() -> Evidence {
         let device = DeviceId::new(number).expect("valid");
         happens(&mut evidence, What::Entered { client, node: NodeNumber(0), user: user(number), device });
     }
+    let create = CreateGroup { client_id: name(9), profile: profile(), members: vec![user(2)] };
+    let unheard = Told::Unknown(None);
+    asks(&mut evidence, ADA, 1, Act::CreateGroup, Command::CreateGroup(create), unheard);
     for (client, number, id, at, seq, words) in [
         (ADA, 1, 1, pair(), 1, "hello"),
         (BOB, 2, 2, pair(), 2, "hello yourself"),
