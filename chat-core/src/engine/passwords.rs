@@ -1,9 +1,9 @@
 //! Hashing passwords: argon2id, off the async threads, a bounded number at a time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::environment::Environment;
@@ -29,6 +29,9 @@ impl Default for PasswordCost {
 pub(crate) struct Passwords {
     cost: PasswordCost,
     turns: Arc<Semaphore>,
+    /// What hashes were computed in, for the next ones: no more than there are turns. Given back to the
+    /// allocator after each hash, some 20 MiB stay with each of the threads that ever computed one.
+    memory: Arc<Memory>,
     environment: Environment,
     /// Verified against where there is no account, so that it takes the same time.
     nobody: String,
@@ -38,9 +41,11 @@ impl Passwords {
     /// # Errors
     /// A cost outside what argon2 admits.
     pub(crate) fn new(cost: PasswordCost, at_once: usize, environment: Environment) -> Result<Self, Error> {
-        let nobody = hash(cost, b"nobody's password", &[0; 16])
+        let memory = Arc::<Memory>::default();
+        let nobody = memory
+            .hash(cost, b"nobody's password", &[0; 16])
             .ok_or_else(|| Error::invalid("password cost outside what argon2 admits"))?;
-        Ok(Self { cost, turns: Arc::new(Semaphore::new(at_once.max(1))), environment, nobody })
+        Ok(Self { cost, turns: Arc::new(Semaphore::new(at_once.max(1))), memory, environment, nobody })
     }
 
     /// Checks that a password may be chosen.
@@ -65,8 +70,8 @@ impl Passwords {
     /// The same with a given salt.
     pub(crate) async fn hash_salted(&self, password: &Password, salt: [u8; 16]) -> Result<String, Error> {
         let cost = self.cost;
-        let password = password.clone();
-        let hashed = self.run(move || hash(cost, password.expose().as_bytes(), &salt)).await?;
+        let (password, memory) = (password.clone(), Arc::clone(&self.memory));
+        let hashed = self.run(move || memory.hash(cost, password.expose().as_bytes(), &salt)).await?;
         hashed.ok_or_else(|| Error::invalid("the password cannot be hashed"))
     }
 
@@ -77,15 +82,9 @@ impl Passwords {
         }
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobody.clone());
-        let password = password.clone();
-        let right = self
-            .run(move || {
-                PasswordHash::new(&hash).is_ok_and(|hash| {
-                    Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok()
-                })
-            })
-            .await?;
-        Ok(right && known)
+        let (password, memory) = (password.clone(), Arc::clone(&self.memory));
+        let right = self.run(move || memory.verify(password.expose().as_bytes(), &hash)).await?;
+        Ok(right.unwrap_or(false) && known)
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
@@ -101,14 +100,65 @@ impl Passwords {
     }
 }
 
-fn hash(cost: PasswordCost, password: &[u8], salt: &[u8]) -> Option<String> {
-    let params = Params::new(cost.memory_kib, cost.passes, 1, None).ok()?;
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    Some(argon2.hash_password_with_salt(password, salt).ok()?.to_string())
+/// The memory of hashes that are computed at present in no one.
+#[derive(Default)]
+struct Memory(Mutex<Vec<Vec<Block>>>);
+
+impl Memory {
+    /// The hash in PHC string format, if the cost is one that argon2 admits.
+    fn hash(&self, cost: PasswordCost, password: &[u8], salt: &[u8]) -> Option<String> {
+        let params = Params::new(cost.memory_kib, cost.passes, 1, None).ok()?;
+        let (algorithm, version) = (Algorithm::Argon2id, Version::V0x13);
+        let hash = PasswordHash {
+            algorithm: algorithm.ident(),
+            version: Some(version.into()),
+            params: ParamsString::try_from(&params).ok()?,
+            salt: Some(Salt::new(salt).ok()?),
+            hash: Some(self.compute(algorithm, version, params, password, salt)?),
+        };
+        Some(hash.to_string())
+    }
+
+    /// Whether it is the password of this hash, if that is one of argon2.
+    fn verify(&self, password: &[u8], hash: &str) -> Option<bool> {
+        let hash = PasswordHash::new(hash).ok()?;
+        let params = Params::try_from(&hash).ok()?;
+        let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+        let version = hash.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
+        let computed = self.compute(algorithm, version, params, password, hash.salt?.as_ref())?;
+        // Compared in constant time.
+        Some(computed == hash.hash?)
+    }
+
+    fn compute(
+        &self,
+        algorithm: Algorithm,
+        version: Version,
+        params: Params,
+        password: &[u8],
+        salt: &[u8],
+    ) -> Option<Output> {
+        let mut blocks = self.blocks().pop().unwrap_or_default();
+        blocks.resize(blocks.len().max(params.block_count()), Block::default());
+        let mut output = [0; Output::MAX_LENGTH];
+        let output = output.get_mut(..params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN))?;
+        let argon2 = Argon2::new(algorithm, version, params);
+        // What an earlier hash left is overwritten in the first pass before anything of it is read.
+        let computed = argon2.hash_password_into_with_memory(password, salt, output, &mut blocks);
+        self.blocks().push(blocks);
+        computed.ok()?;
+        Output::new(output).ok()
+    }
+
+    fn blocks(&self) -> MutexGuard<'_, Vec<Vec<Block>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use argon2::PasswordVerifier;
+
     use super::super::environment::{BlockingInline, Random, SystemClock};
     use super::*;
 
@@ -135,7 +185,24 @@ mod tests {
 
     #[test]
     fn the_default_cost_is_owasps() {
-        let hash = hash(PasswordCost::default(), b"correct horse", &[7; 16]).expect("hashed");
+        let hash = Memory::default().hash(PasswordCost::default(), b"correct horse", &[7; 16]);
+        let hash = hash.expect("hashed");
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+    }
+
+    #[test]
+    fn hashes_are_those_of_argon2_whatever_was_computed_before_in_the_same_memory() {
+        let memory = Memory::default();
+        let cost = |memory_kib, passes| PasswordCost { memory_kib, passes };
+        for (number, cost) in [cost(64, 2), cost(8, 1), cost(64, 1), cost(32, 3)].into_iter().enumerate() {
+            let (password, salt) = ([number as u8; 8], [number as u8; 16]);
+            let hash = memory.hash(cost, &password, &salt).expect("hashed");
+            let parsed = PasswordHash::new(&hash).expect("PHC string format");
+            assert!(Argon2::default().verify_password(&password, &parsed).is_ok());
+            assert_eq!(memory.verify(&password, &hash), Some(true));
+            assert_eq!(memory.verify(b"another one", &hash), Some(false));
+        }
+        assert_eq!(memory.blocks().len(), 1, "one at a time needs memory for one");
+        assert_eq!(memory.verify(b"any", "no hash"), None);
     }
 }

@@ -10,7 +10,9 @@ impl Head {
         self.ordinal += u64::from(entry.countable);
         self.time = self.time.max(now);
         if entry.changes_rules {
-            self.rules_seq = self.rules_seq.max(self.seq);
+            // One more also where raises without entries got to this seq before it: a change that does
+            // not show would let pass what was decided before it.
+            self.rules_seq = self.seq.max(self.rules_seq + 1);
         }
         Placed { seq: self.seq, ordinal: self.ordinal, time: self.time }
     }

@@ -84,7 +84,7 @@ pub struct Append {
     pub target: Option<Seq>,
     /// The canonical bytes of its content.
     pub content: Bytes,
-    /// Whether it changes who may write there: the head's `rules_seq` becomes at least its seq.
+    /// Whether it changes who may write there: the head's `rules_seq` grows, to at least its seq.
     pub changes_rules: bool,
 }
 

@@ -8,12 +8,10 @@ mod store;
 
 use std::sync::Arc;
 
-pub use crate::engine::Defect;
-
-use crate::Epoch;
-use crate::memory::MemoryStore;
-
 use super::simulation::{Invariant, Simulation};
+use crate::Epoch;
+pub use crate::engine::Defect;
+use crate::memory::MemoryStore;
 
 impl Defect {
     /// The promise that it breaks, as a simulation finds it.
@@ -64,4 +62,11 @@ impl Defect {
             .decorate_store(move |store, _| stores.store(store))
             .decorate_bus(move |bus, _| bus::bus(self, bus))
     }
+}
+
+/// Lets the bus of a simulation lose all entries, which is no defect: everything comes by the journal.
+/// Some defects are planted together with this, since the bus would hide them.
+#[must_use]
+pub fn without_entries_on_the_bus(simulation: Simulation) -> Simulation {
+    simulation.decorate_bus(|bus, _| bus::losing(bus))
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use chat_core::testkit::planted::Defect;
+use chat_core::testkit::planted::{Defect, without_entries_on_the_bus};
 use chat_core::testkit::simulation::{Invariant, Simulation};
 
 /// As many seeds as `tests/simulation` finds nothing on.
@@ -73,6 +73,15 @@ defects! {
     presence_without_fencing_is_found: PresenceWithoutFencing;
     a_restart_that_clears_presence_is_found: RestartClearsPresence;
     dead_nodes_whose_users_stay_online_are_found: DeadNodesStayOnline;
+}
+
+/// What some defects are planted together with.
+#[test]
+fn a_bus_that_loses_all_entries_breaks_nothing() {
+    for seed in 1..=25 {
+        let report = without_entries_on_the_bus(Simulation::new(seed)).run();
+        assert!(report.violations.is_empty(), "{report}");
+    }
 }
 
 #[test]

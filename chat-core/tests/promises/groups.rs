@@ -99,6 +99,23 @@ async fn who_asks_and_is_invited_is_in() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn changes_after_an_invitation_are_decided_one_after_the_other() {
+    let world = World::new();
+    let (ada, bob, cyn) = people(&world).await;
+    let dan = join(&ada.engine, "dan").await;
+    let all = create(&ada, found("all", JoinPolicy::Open), &[]).await;
+    // An invitation changes the rules and leaves no entry in the group.
+    act(&ada, all, GroupAction::Invite(dan.user())).await;
+    let add = GroupAction::Add(vec![bob.user()]);
+    let (added, joined) = tokio::join!(ada.group(id(), all, add), cyn.group(id(), all, GroupAction::Join));
+    added.expect("added");
+    joined.expect("joined");
+    let members = ada.roster(all, None, None, 10).await.expect("the members").len();
+    let counted = ada.conversation(group(all)).await.expect("there").group.expect("a group").members;
+    assert_eq!((members, counted), (3, 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_invited_decides() {
     let world = World::new();
     let (ada, mut bob, cyn) = people(&world).await;

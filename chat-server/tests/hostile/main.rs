@@ -31,6 +31,8 @@ mod nginx;
 #[path = "../black_box/node.rs"]
 #[expect(dead_code, reason = "the tests of the cluster want more of it")]
 mod node;
+#[path = "../black_box/ports.rs"]
+mod ports;
 #[path = "../../../chat-bus/tests/redis/servers.rs"]
 #[expect(dead_code, reason = "the bus's own tests want more of it")]
 mod redis;

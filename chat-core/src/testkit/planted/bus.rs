@@ -15,9 +15,14 @@ pub(super) fn bus(defect: Defect, bus: Arc<dyn Bus>) -> Arc<dyn Bus> {
         // The bus brings nearly everything in time, and hides what is wrong with what stands behind it.
         Defect::JournalSkipsWhatIsVisibleLate
         | Defect::JournalResumesAtItsEnd
-        | Defect::ChunkGoesOnAfterRemoval => Arc::new(Losing { bus }),
+        | Defect::ChunkGoesOnAfterRemoval => losing(bus),
         _ => bus,
     }
+}
+
+/// A bus that loses all entries, as every bus may: no defect.
+pub(super) fn losing(bus: Arc<dyn Bus>) -> Arc<dyn Bus> {
+    Arc::new(Losing { bus })
 }
 
 /// [`Defect::ResubscriptionGivesUp`]: when the bus is back, the attempt to subscribe again fails, as it
@@ -73,7 +78,6 @@ impl Bus for GivesUp {
     }
 }
 
-/// A bus that loses all entries, as every bus may: no defect.
 struct Losing {
     bus: Arc<dyn Bus>,
 }

@@ -171,7 +171,7 @@ impl Client {
         if self.world.directory.user(self.user).is_some() {
             return Some(Entrance::Login(Credentials::Password { name, password, device_label }));
         }
-        let first = self.number.0 % self.world.settings.clients_per_user == 0;
+        let first = self.number.0.is_multiple_of(self.world.settings.clients_per_user);
         let client_id = ClientId((self.user as u128 + 1).to_be_bytes());
         let register = Register { client_id, name, display_name: None, password, device_label };
         first.then_some(Entrance::Register(register))

@@ -18,12 +18,15 @@ use crate::store::Store;
 use crate::testkit::faults::{BusFaults, FaultyBus, FaultyStore, StoreFaults};
 use crate::{BlockingInline, Clock, Engine, EngineBuilder, Timestamp};
 
+/// What is made of something that a node is made of.
+type Hook<T> = Arc<dyn Fn(T, NodeNumber) -> T + Send + Sync>;
+
 /// What a simulation does to each node before it starts.
 #[derive(Clone)]
 pub(super) struct Hooks {
-    pub(super) store: Arc<dyn Fn(Arc<dyn Store>, NodeNumber) -> Arc<dyn Store> + Send + Sync>,
-    pub(super) bus: Arc<dyn Fn(Arc<dyn Bus>, NodeNumber) -> Arc<dyn Bus> + Send + Sync>,
-    pub(super) configure: Arc<dyn Fn(EngineBuilder, NodeNumber) -> EngineBuilder + Send + Sync>,
+    pub(super) store: Hook<Arc<dyn Store>>,
+    pub(super) bus: Hook<Arc<dyn Bus>>,
+    pub(super) configure: Hook<EngineBuilder>,
 }
 
 /// The cluster.

@@ -191,7 +191,7 @@ impl Record {
         }
         let State { facts, hash, line, .. } = &mut *state;
         line.clear();
-        let written = write!(line, "{at:?} {what:?}\n");
+        let written = writeln!(line, "{at:?} {what:?}");
         written.expect("a String takes everything");
         hash.update(line.as_bytes());
         facts.push(Fact { at, what });

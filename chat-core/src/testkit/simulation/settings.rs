@@ -63,24 +63,24 @@ impl Settings {
 }
 
 fn engine(draw: &mut Draw) -> EngineConfig {
-    let mut config = EngineConfig::default();
-    config.password_cost = PasswordCost { memory_kib: 8, passes: 1 };
-    config.password_hashes_at_once = 1;
-    config.commands_per_second = 0;
-    config.reads_per_second = 0;
-    config.devices = crate::DevicePolicy::Several { limit: 64 };
-    config.contacts =
-        draw.one_of(&[ContactPolicy::AskFirst, ContactPolicy::AskFirst, ContactPolicy::Immediate]);
-    config.writing = draw.one_of(&[WritePolicy::Everyone, WritePolicy::Everyone, WritePolicy::ContactsOnly]);
-    config.session_queue_bytes = draw.one_of(&[600, 4 * 1024, 256 * 1024]);
-    config.session_behind_limit = draw.one_of(&[1, 4, 64]);
-    config.gate_queue_bytes = draw.one_of(&[1_000, 1024 * 1024]);
-    config.gate_repair_limit = draw.one_of(&[3, 1_000]);
-    config.commit_queue_rows = draw.one_of(&[4, 8_192]);
-    config.commit_batch_rows = draw.one_of(&[2, 1_024]);
-    config.commit_deadline = draw.millis(1_000, 5_000);
-    config.presence_lease = draw.one_of(&[Duration::from_secs(3), Duration::from_secs(10)]);
-    config.presence_debounce = draw.one_of(&[Duration::from_millis(500), Duration::from_secs(2)]);
-    config.positions_group_limit = draw.one_of(&[2, 100]);
-    config
+    EngineConfig {
+        password_cost: PasswordCost { memory_kib: 8, passes: 1 },
+        password_hashes_at_once: 1,
+        commands_per_second: 0,
+        reads_per_second: 0,
+        devices: crate::DevicePolicy::Several { limit: 64 },
+        contacts: draw.one_of(&[ContactPolicy::AskFirst, ContactPolicy::AskFirst, ContactPolicy::Immediate]),
+        writing: draw.one_of(&[WritePolicy::Everyone, WritePolicy::Everyone, WritePolicy::ContactsOnly]),
+        session_queue_bytes: draw.one_of(&[600, 4 * 1024, 256 * 1024]),
+        session_behind_limit: draw.one_of(&[1, 4, 64]),
+        gate_queue_bytes: draw.one_of(&[1_000, 1024 * 1024]),
+        gate_repair_limit: draw.one_of(&[3, 1_000]),
+        commit_queue_rows: draw.one_of(&[4, 8_192]),
+        commit_batch_rows: draw.one_of(&[2, 1_024]),
+        commit_deadline: draw.millis(1_000, 5_000),
+        presence_lease: draw.one_of(&[Duration::from_secs(3), Duration::from_secs(10)]),
+        presence_debounce: draw.one_of(&[Duration::from_millis(500), Duration::from_secs(2)]),
+        positions_group_limit: draw.one_of(&[2, 100]),
+        ..EngineConfig::default()
+    }
 }

@@ -111,10 +111,11 @@ async fn write_again(
     renewals: &Renewals,
 ) {
     for (item, outcome) in batch.items.iter().zip(outcomes) {
-        if matches!(outcome, Outcome::Duplicate(_)) && key(item).is_some_and(|once| !is_known(&once)) {
-            if let Ok(again) = alone(right, batch, renewals.renewed(item)).await {
-                *outcome = again;
-            }
+        if matches!(outcome, Outcome::Duplicate(_))
+            && key(item).is_some_and(|once| !is_known(&once))
+            && let Ok(again) = alone(right, batch, renewals.renewed(item)).await
+        {
+            *outcome = again;
         }
     }
 }

@@ -261,13 +261,13 @@ impl State {
         if let ConversationId::Inbox(user) = conversation
             && let Ok(content) = entry.decode_content()
         {
-            self.notice(user, entry.sender, content);
+            self.notice(user, entry.sender, &content);
         }
     }
 
-    fn notice(&mut self, own: UserId, sender: UserId, content: Content) {
+    fn notice(&mut self, own: UserId, sender: UserId, content: &Content) {
         let log = &mut self.log;
-        match content {
+        match *content {
             Content::Contact { event, peer, .. } => {
                 log.incoming.remove(&peer);
                 match event {

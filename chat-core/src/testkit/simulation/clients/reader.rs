@@ -178,13 +178,10 @@ impl Reader<'_> {
             let (limit, entries_limit) = (1 + self.draw.below(7), 1 + self.draw.below(20));
             let since = self.world.record.len();
             let sync = Sync { cursors, after, until: None, limit, entries_limit };
-            let page = match self.ask(Question::Sync(sync)).await? {
-                Ok(Answer::Sync(page)) => page,
-                _ => {
-                    let user = self.mind.look().user.ok_or(Over)?;
-                    self.flaw(ConversationId::Inbox(user), Flaw::Epoch);
-                    return Ok(());
-                }
+            let Ok(Answer::Sync(page)) = self.ask(Question::Sync(sync)).await? else {
+                let user = self.mind.look().user.ok_or(Over)?;
+                self.flaw(ConversationId::Inbox(user), Flaw::Epoch);
+                return Ok(());
             };
             for synced in page.conversations {
                 let (conversation, head) = (synced.state.conversation, synced.state.head);
