@@ -28,7 +28,6 @@ pub(crate) use queue::{Queue, Reply, Submission, Work};
 use super::Inner;
 use super::figures::CommitCounts;
 use super::hub::stable_hash;
-use super::planted::Defect;
 use super::rules::{Place, Rules, Wish};
 use crate::bus::{Message, Payload, Topic};
 use crate::store::{
@@ -225,7 +224,7 @@ impl Committer {
                     tracing::warn!(%error, "a commit's outcome is unknown; running it again");
                     ambiguous = true;
                     #[cfg(feature = "planted-defects")]
-                    if self.inner.planted.is(Defect::AmbiguitySettledByLook) {
+                    if self.inner.planted.is(super::planted::Defect::AmbiguitySettledByLook) {
                         return self.look_alone(&batch, pending).await;
                     }
                 }
@@ -329,7 +328,7 @@ impl Committer {
         let chunks = self.chunks(entries);
         for chunk in &chunks {
             #[cfg(feature = "planted-defects")]
-            if self.inner.planted.is(Defect::OwnEntryOvertakes) {
+            if self.inner.planted.is(super::planted::Defect::OwnEntryOvertakes) {
                 self.inner.hub.pass_over_before(chunk);
             }
             self.inner.hub.offer(Arc::clone(chunk));
