@@ -58,7 +58,7 @@ fn something_happened(counts: &Counts) {
         assert!(done > 0, "{act:?} was never done: {answers:?}");
     }
     let answers = counts.answers();
-    assert!(answers.acknowledged > 2 * (answers.refused + answers.unknown), "{answers:?}");
+    assert!(answers.acknowledged > answers.refused + answers.unknown, "{answers:?}");
     assert!(answers.unknown > 0 && answers.refused > 0, "{answers:?}");
     assert!(counts.behind > 0 && counts.behind_everywhere > 0, "slow readers are told so: {counts:?}");
     assert!(counts.received > answers.acknowledged, "what is written reaches others: {counts:?}");
