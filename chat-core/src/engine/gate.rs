@@ -179,6 +179,23 @@ impl Gate {
         state.listeners.is_empty()
     }
 
+    /// Begins with the first entry where none is left of those who would say where: they had begun to
+    /// listen, and left before they did. Bystanders have heard nothing of this conversation.
+    pub(crate) fn begin_abandoned(&self) -> Offered {
+        let mut state = self.lock();
+        let State { listeners, bystanders, .. } = &mut *state;
+        let stays = |session| listeners.iter().any(|listener| listener.session == session);
+        bystanders.retain(|bystander| stays(bystander.session));
+        if state.last.is_none()
+            && !state.bystanders.is_empty()
+            && state.bystanders.len() == state.listeners.len()
+        {
+            state.bystanders.clear();
+            state.last = Some(0);
+        }
+        state.claim_turn()
+    }
+
     /// Removes all sessions of a user, or all there are, and returns them.
     pub(crate) fn detach_user(&self, user: Option<UserId>) -> Vec<Arc<Outbox>> {
         let mut state = self.lock();
@@ -415,6 +432,19 @@ mod tests {
         );
         run(&gate, gate.offer(chunk(10..=10), 200));
         assert_eq!(received(&listener), [10]);
+    }
+
+    #[test]
+    fn bystanders_hear_everything_though_who_would_have_begun_has_left() {
+        let gate = Gate::new(conversation(), None);
+        let (bystander, opener) = (outbox(1), outbox(2));
+        gate.attach(&opener);
+        gate.attach_bystander(&bystander);
+        assert_eq!(gate.offer(chunk(1..=1), LIMIT), Offered::Settled);
+        assert_eq!(gate.begin_abandoned(), Offered::Settled, "the opener is there still");
+        assert!(!gate.detach(2));
+        run(&gate, gate.begin_abandoned());
+        assert_eq!(received(&bystander), [1]);
     }
 
     #[test]

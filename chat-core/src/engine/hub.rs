@@ -43,8 +43,9 @@ pub(crate) struct Hub {
     /// Gates with a hole, and since when.
     holes: Mutex<BTreeMap<ConversationId, Instant>>,
     pub(crate) holes_wake: Notify,
-    /// Users who have entered a group and whose sessions are to listen to it.
-    entered: Mutex<BTreeSet<(UserId, GroupId)>>,
+    /// Users who have entered a group and whose sessions are to listen to it, and up to which entry these
+    /// were told of it.
+    entered: Mutex<BTreeMap<(UserId, GroupId), Seq>>,
     pub(crate) entered_wake: Notify,
     /// Users of whose devices one may have connected to another node.
     moved: Mutex<BTreeSet<UserId>>,
@@ -115,6 +116,7 @@ impl Hub {
         };
         for conversation in outbox.take_attached() {
             self.close_if(&conversation, |gate| gate.detach(outbox.session));
+            self.go_on_without(&conversation);
         }
         last_of_user
     }
@@ -319,9 +321,12 @@ impl Hub {
         (due, holes.values().min().copied())
     }
 
-    /// Has a user's sessions listen to a group.
-    pub(crate) fn enter(&self, user: UserId, group: GroupId) {
-        lock(&self.entered).insert((user, group));
+    /// Has a user's sessions listen to a group, who were told of its entries up to `told`.
+    pub(crate) fn enter(&self, user: UserId, group: GroupId, told: Seq) {
+        lock(&self.entered)
+            .entry((user, group))
+            .and_modify(|least| *least = told.min(*least))
+            .or_insert(told);
         self.entered_wake.notify_one();
     }
 
@@ -345,10 +350,19 @@ impl Hub {
             outbox.forget(conversation);
             gate.detach(outbox.session)
         });
+        self.go_on_without(conversation);
+    }
+
+    /// Lets those who stay hear a direct conversation, if somebody left who would have said where it begins.
+    fn go_on_without(&self, conversation: &ConversationId) {
+        if let (ConversationId::Direct(_), Some(gate)) = (conversation, self.gate(conversation)) {
+            let offered = gate.begin_abandoned();
+            self.carry_on(&gate, offered);
+        }
     }
 
     /// Takes the users who have entered groups.
-    pub(crate) fn take_entered(&self) -> BTreeSet<(UserId, GroupId)> {
+    pub(crate) fn take_entered(&self) -> BTreeMap<(UserId, GroupId), Seq> {
         std::mem::take(&mut *lock(&self.entered))
     }
 

@@ -135,7 +135,7 @@ impl Session {
             }
         }
         if next.is_none() && self.core().planted.is(Defect::SubscribedAfterSnapshot) {
-            session::attach_all(self.core(), &self.shared.outbox, true).await?;
+            session::attach_all(self.core(), &self.shared.outbox).await?;
         }
         Ok(SyncPage { conversations, next })
     }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Inner;
+use super::outbox::Outbox;
 use super::planted::Defect;
 use crate::bus::Topic;
 use crate::store::StoreError;
-use crate::{ConversationId, Direction, EndReason, GroupId, Head, Range, UserId};
+use crate::{ConversationId, Direction, EndReason, GroupId, Range, Seq, Standing, UserId};
 
 /// A repair reads pages of so many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -87,32 +88,47 @@ async fn fill(inner: &Inner, conversation: ConversationId) {
 /// Lets the sessions of users who entered a group listen to it.
 pub(super) async fn attach_entered(inner: Arc<Inner>) {
     loop {
-        for (user, group) in inner.hub.take_entered() {
-            if let Err(error) = attach(&inner, user, group).await {
+        for ((user, group), told) in inner.hub.take_entered() {
+            if let Err(error) = attach(&inner, user, group, told).await {
                 tracing::warn!(%error, ?group, "a group's new member cannot be attached yet");
                 tokio::time::sleep(Duration::from_millis(100)).await;
-                inner.hub.enter(user, group);
+                inner.hub.enter(user, group, told);
             }
         }
         inner.hub.entered_wake.notified().await;
     }
 }
 
-async fn attach(inner: &Inner, user: UserId, group: GroupId) -> Result<(), StoreError> {
+/// What of a group is a user's.
+#[derive(Clone, Copy)]
+enum Share {
+    /// What is there, up to this entry, and what comes.
+    GoesOn(Seq),
+    /// What is there, up to this entry: it was dissolved, or the user has left.
+    Ends(Seq),
+    Nothing,
+}
+
+async fn attach(inner: &Inner, user: UserId, group: GroupId, told: Seq) -> Result<(), StoreError> {
     let conversation = ConversationId::Group(group);
     let mut sessions = inner.hub.sessions(user);
     sessions.retain(|session| !session.is_attached(&conversation));
     if sessions.is_empty() {
         return Ok(());
     }
-    match head_for(inner, conversation, user).await? {
-        None => return Ok(()),
-        // Nothing more comes, and what there was may be unknown to them.
-        Some(head) if !goes_on(&head) => {
-            sessions.iter().for_each(|session| session.push_behind(conversation, head.seq));
+    // Nothing more comes, and what there was may be unknown to them.
+    let end = |session: &Outbox, upto| {
+        if upto > told {
+            session.push_behind(conversation, upto);
+        }
+    };
+    match share(inner, conversation, user).await? {
+        Share::GoesOn(_) => {}
+        Share::Ends(upto) => {
+            sessions.iter().for_each(|session| end(session, upto));
             return Ok(());
         }
-        Some(_) => {}
+        Share::Nothing => return Ok(()),
     }
     #[cfg(feature = "planted-defects")]
     inner.hesitate_to_listen().await;
@@ -123,59 +139,49 @@ async fn attach(inner: &Inner, user: UserId, group: GroupId) -> Result<(), Store
             !inner.hub.attach(conversation, session)
         })
         .collect();
-    let head = if inner.planted.is(Defect::MembershipReadBeforeListening) {
-        inner.store.heads(&[conversation]).await.map(|mut heads| heads.pop())
+    let confirmed = if inner.planted.is(Defect::MembershipReadBeforeListening) {
+        inner.store.heads(&[conversation]).await.map(|heads| Share::GoesOn(heads[0].seq))
     } else {
         confirm(inner, conversation, user).await
     };
     for (session, begins) in sessions.iter().zip(begins) {
-        match &head {
-            Ok(Some(head)) if goes_on(head) => {
-                if begins {
-                    inner.hub.begin(&conversation, session, head.seq);
-                }
-                session.release_held(conversation, head.seq);
+        if let Ok(Share::GoesOn(head)) = confirmed {
+            if begins {
+                inner.hub.begin(&conversation, session, head);
             }
-            Ok(Some(head)) => {
-                inner.hub.leave(&conversation, session);
-                session.release_held(conversation, head.seq);
-            }
-            _ => {
-                inner.hub.leave(&conversation, session);
-                session.drop_held(&conversation);
-            }
+            session.release_held(conversation, head);
+            continue;
+        }
+        inner.hub.leave(&conversation, session);
+        session.drop_held(&conversation);
+        if let Ok(Share::Ends(upto)) = confirmed {
+            end(session, upto);
         }
     }
-    head.map(drop)
+    confirmed.map(drop)
 }
 
 /// Listening first, then reading: what is written in between arrives twice, never not at all; and who
-/// was removed in between was told nothing. The head, if the user is a member still.
-async fn confirm(
-    inner: &Inner,
-    conversation: ConversationId,
-    user: UserId,
-) -> Result<Option<Head>, StoreError> {
+/// was removed in between was told nothing.
+async fn confirm(inner: &Inner, conversation: ConversationId, user: UserId) -> Result<Share, StoreError> {
     if let ConversationId::Group(group) = conversation {
         inner.subscribe(&[Topic::Group(group)]).await;
     }
-    head_for(inner, conversation, user).await
+    share(inner, conversation, user).await
 }
 
-/// The head of a group, if the user is a member, or was one when it was dissolved.
-async fn head_for(
-    inner: &Inner,
-    conversation: ConversationId,
-    user: UserId,
-) -> Result<Option<Head>, StoreError> {
+async fn share(inner: &Inner, conversation: ConversationId, user: UserId) -> Result<Share, StoreError> {
     let head = inner.store.heads(&[conversation]).await?.pop();
     let row = inner.store.members(&[(conversation, user)]).await?.pop().flatten();
-    Ok(head.filter(|head| head.group.is_some() && row.is_some_and(|row| row.standing.is_member())))
-}
-
-/// Whether anything more is written into a group.
-fn goes_on(head: &Head) -> bool {
-    head.group.as_ref().is_some_and(|group| !group.dissolved)
+    let (Some(head), Some(row)) = (head, row) else { return Ok(Share::Nothing) };
+    Ok(match &head.group {
+        Some(group) if row.standing.is_member() && group.dissolved => Share::Ends(head.seq),
+        Some(_) if row.standing.is_member() => Share::GoesOn(head.seq),
+        Some(_) if row.standing == Standing::Former => {
+            row.left_seq.filter(|left| *left > 0).map_or(Share::Nothing, Share::Ends)
+        }
+        _ => Share::Nothing,
+    })
 }
 
 /// Ends sessions whose devices have connected to another node.

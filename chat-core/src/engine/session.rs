@@ -208,8 +208,14 @@ pub(super) async fn begin(
     let inbox = ConversationId::Inbox(user);
     let inbox_known = core.hub.attach(inbox, &outbox);
     core.subscribe(&[Topic::User(user)]).await;
+    if !inbox_known {
+        // Before contacts are read: notices up to this head are seen in what is read then, later ones are
+        // delivered.
+        let heads = core.store.heads(&[inbox]).await.map_err(|error| store_error(&error))?;
+        core.hub.begin(&inbox, &outbox, heads.first().map_or(0, |head| head.seq));
+    }
     if !core.planted.is(Defect::SubscribedAfterSnapshot) {
-        attach_all(core, &outbox, inbox_known).await?;
+        attach_all(core, &outbox).await?;
     }
     // A revocation between the log-in and the listening told nobody.
     let still = core.store.device_with_token(token).await.map_err(|error| store_error(&error))?;
@@ -224,8 +230,8 @@ pub(super) async fn begin(
     Ok((session, events))
 }
 
-/// Listens to every conversation of the user.
-pub(super) async fn attach_all(core: &Core, outbox: &Arc<Outbox>, inbox_known: bool) -> Result<(), Error> {
+/// Listens to every conversation of the user; to the inbox, it does so already.
+pub(super) async fn attach_all(core: &Core, outbox: &Arc<Outbox>) -> Result<(), Error> {
     let (mut contacts, mut blocked) = (BTreeSet::new(), BTreeSet::new());
     let mut after = None;
     loop {
@@ -253,7 +259,7 @@ pub(super) async fn attach_all(core: &Core, outbox: &Arc<Outbox>, inbox_known: b
             if matches!(member.conversation, ConversationId::Group(_)) {
                 outbox.hold(member.conversation);
             }
-            let known = if inbox { inbox_known } else { core.hub.attach(member.conversation, outbox) };
+            let known = inbox || core.hub.attach(member.conversation, outbox);
             if !known {
                 begins.push(member.conversation);
             }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Hub, lock};
+use super::Hub;
 use crate::engine::gate::{Gate, Step};
 use crate::engine::outbox::Outbox;
 use crate::engine::planted::Defect;
 use crate::{
-    ContactEvent, Content, ConversationId, DeviceEvent, EndReason, Entry, GroupEvent, GroupId, UserId,
+    ContactEvent, Content, ConversationId, DeviceEvent, EndReason, Entry, GroupEvent, GroupId, Seq, UserId,
 };
 
 impl Hub {
@@ -15,7 +15,7 @@ impl Hub {
     pub(super) fn after(&self, gate: &Gate, step: &Step) {
         let chunk = match step {
             Step::Chunk(chunk) => chunk,
-            Step::Behind(_) => return self.after_skip(gate),
+            Step::Behind(upto) => return self.after_skip(gate, *upto),
         };
         match gate.conversation {
             ConversationId::Direct(_) => {}
@@ -27,7 +27,7 @@ impl Hub {
                     // The notice that a leaver came back may have been here before this entry. Nobody
                     // comes back to a group that was dissolved.
                     if leaver != Leaver::Everyone {
-                        self.look_again(group, &removed);
+                        self.look_again(group, &removed, chunk.last());
                     }
                 }
             }
@@ -41,12 +41,12 @@ impl Hub {
 
     /// What was passed over may have ended a membership or revoked a device: nobody goes on listening
     /// on the strength of what was true before it.
-    fn after_skip(&self, gate: &Gate) {
+    fn after_skip(&self, gate: &Gate, upto: Seq) {
         match gate.conversation {
             ConversationId::Direct(_) => {}
             ConversationId::Group(group) => {
                 let removed = self.remove_listeners(gate, Leaver::Everyone);
-                self.look_again(group, &removed);
+                self.look_again(group, &removed, upto);
             }
             ConversationId::Inbox(user) => {
                 self.sessions(user).iter().for_each(|session| session.end(EndReason::Reset));
@@ -68,11 +68,11 @@ impl Hub {
         removed
     }
 
-    /// Has those who listen no more listen again, where they are members all the same.
-    fn look_again(&self, group: GroupId, removed: &[Arc<Outbox>]) {
-        if !removed.is_empty() {
-            lock(&self.entered).extend(removed.iter().map(|listener| (listener.user, group)));
-            self.entered_wake.notify_one();
+    /// Has those who listen no more, and were told of everything up to an entry, listen again where they
+    /// are members all the same.
+    fn look_again(&self, group: GroupId, removed: &[Arc<Outbox>], told: Seq) {
+        for listener in removed {
+            self.enter(listener.user, group, told);
         }
     }
 
@@ -120,7 +120,7 @@ impl Hub {
                 }
             }
             Ok(Content::Group { event: GroupEvent::Entered, group, user: whom, .. }) if whom == user => {
-                self.enter(user, group);
+                self.enter(user, group, 0);
             }
             _ => {}
         }
