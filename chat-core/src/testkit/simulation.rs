@@ -261,6 +261,8 @@ impl Run {
         while self.world.record.wrote().elapsed() < COMPLETE_WITHIN {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        // Who was told where they are behind has the time that the store takes to answer.
+        wait_until(REST_WITHIN, || present.iter().all(|mind| mind.is_done())).await;
         let mut known: BTreeMap<_, _> =
             present.iter().filter_map(|m| Some((m.number(), m.known()?))).collect();
         for user in self.world.directory.users().into_values() {

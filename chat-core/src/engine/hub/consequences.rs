@@ -119,7 +119,13 @@ impl Hub {
                     self.presence.introduce(user, peer);
                 }
             }
-            Ok(Content::Group { event: GroupEvent::Entered, group, user: whom, .. }) if whom == user => {
+            // Who was a member before they were invited, or asked, may read on to where they left.
+            Ok(Content::Group {
+                event: GroupEvent::Entered | GroupEvent::InvitationEnded | GroupEvent::RequestEnded,
+                group,
+                user: whom,
+                ..
+            }) if whom == user => {
                 self.enter(user, group, 0);
             }
             _ => {}

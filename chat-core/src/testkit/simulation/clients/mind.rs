@@ -30,6 +30,8 @@ pub(super) struct State {
     online: bool,
     synced: bool,
     stalled: bool,
+    /// In the middle of an event: it may be reading what it was told that it is behind in.
+    taking: bool,
     /// Commands that were not answered for good.
     pub(super) pending: Vec<(Act, Command)>,
     commands: u64,
@@ -108,6 +110,7 @@ impl Mind {
         let mut state = self.look();
         state.online = false;
         state.stalled = false;
+        state.taking = false;
     }
 
     /// The token is worth nothing any more: what was to end it has been done.
@@ -125,6 +128,19 @@ impl Mind {
         let mut state = self.look();
         state.stalled = stalls == Stalls::Begin;
         state.presence.dim = true;
+    }
+
+    pub(super) fn takes(&self) {
+        self.look().taking = true;
+    }
+
+    pub(super) fn has_taken(&self) {
+        self.look().taking = false;
+    }
+
+    /// Whether it has taken in all that it was told.
+    pub(in super::super) fn is_done(&self) -> bool {
+        !self.look().taking
     }
 
     /// A name for a command.

@@ -50,7 +50,9 @@ impl Reader<'_> {
         self.mind.is_synced();
         loop {
             let event = self.connection.hear().await.ok_or(Over)?;
+            self.mind.takes();
             self.take(event).await?;
+            self.mind.has_taken();
             if self.world.suffers(Fault::Stall) && self.draw.happens(STALL_PERCENT) {
                 let length = self.draw.millis(300, 6_000);
                 self.put(What::Fault(Fault::Stall, None, length));
