@@ -98,7 +98,8 @@ pub struct EngineConfig {
     /// A node of which nothing was heard for so long counts as dead, and its users as offline. It says
     /// that it lives three times in that time. Default 10 s.
     pub presence_lease: Duration,
-    /// How many passwords are hashed at the same time; more wait. Default: the number of cores.
+    /// How many passwords are hashed at the same time; more wait. The memory of so many hashes is kept once it
+    /// was needed, for the next ones. Default: the number of cores.
     pub password_hashes_at_once: usize,
     /// What one password hash costs. Default: as OWASP recommends.
     pub password_cost: PasswordCost,

@@ -41,11 +41,12 @@ impl Passwords {
     /// # Errors
     /// A cost outside what argon2 admits.
     pub(crate) fn new(cost: PasswordCost, at_once: usize, environment: Environment) -> Result<Self, Error> {
-        let memory = Arc::<Memory>::default();
-        let nobody = memory
+        // In memory of its own: an engine that hashes nothing holds none.
+        let nobody = Memory::default()
             .hash(cost, b"nobody's password", &[0; 16])
             .ok_or_else(|| Error::invalid("password cost outside what argon2 admits"))?;
-        Ok(Self { cost, turns: Arc::new(Semaphore::new(at_once.max(1))), memory, environment, nobody })
+        let (turns, memory) = (Arc::new(Semaphore::new(at_once.max(1))), Arc::default());
+        Ok(Self { cost, turns, memory, environment, nobody })
     }
 
     /// Checks that a password may be chosen.
