@@ -1,10 +1,10 @@
 //! One connection that speaks in frames or in bytes: no reconnection, no bookkeeping.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use chat_core::{ConversationId, Entry, Error, ErrorKind, Token};
+use chat_core::{ConversationId, Entry, Error, ErrorKind, Seq, Token};
 use chat_proto::frame;
 use chat_proto::message::{ClientFrame, Close, LoggedIn, Push, Reply, Request, ServerFrame, Welcome};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,6 +23,8 @@ pub(crate) struct Connection {
     last_id: u64,
     /// Heard while waiting for a reply.
     pushes: VecDeque<Push>,
+    /// The last entry of each conversation that [`Connection::entries`] was told.
+    positions: BTreeMap<ConversationId, Seq>,
 }
 
 impl Connection {
@@ -40,7 +42,8 @@ impl Connection {
 
     fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("it is connected");
-        Self { stream, received: BytesMut::new(), last_id: 0, pushes: VecDeque::new() }
+        let (received, pushes, positions) = (BytesMut::new(), VecDeque::new(), BTreeMap::new());
+        Self { stream, received, last_id: 0, pushes, positions }
     }
 
     /// One with a new account.
@@ -151,14 +154,29 @@ impl Connection {
         }
     }
 
-    /// Entries of this conversation that are pushed, until there are so many.
+    /// Entries of this conversation, until there are so many: pushed, or read where the server says that
+    /// this connection is behind, and then passed over when they are pushed as well.
     pub(crate) async fn entries(&mut self, of: ConversationId, count: usize) -> Vec<Entry> {
-        let mut heard = Vec::new();
+        let (mut heard, mut read) = (Vec::new(), 0);
         while heard.len() < count {
-            if let Push::Entries { conversation, entries } = self.push().await
-                && conversation == of
-            {
-                heard.extend(entries);
+            let position = self.positions.get(&of).copied().unwrap_or(0);
+            let told = match self.push().await {
+                Push::Entries { conversation, entries } if conversation == of => entries,
+                Push::Behind { conversation, upto } if conversation == of && upto > position => {
+                    let page = self.ask(requests::entries(of, position + 1, upto)).await;
+                    let Ok(Reply::Entries(page)) = page else {
+                        panic!("a page of entries expected: {page:?}")
+                    };
+                    heard.extend(page);
+                    read = upto;
+                    self.positions.insert(of, upto);
+                    continue;
+                }
+                _ => continue,
+            };
+            heard.extend(told.into_iter().filter(|entry| entry.seq > read));
+            if let Some(last) = heard.last() {
+                self.positions.insert(of, last.seq.max(position));
             }
         }
         heard
