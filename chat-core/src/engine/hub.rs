@@ -243,7 +243,11 @@ impl Hub {
             let known = gate.attach(outbox);
             for bystander in bystanders.iter().filter(|one| is_new && one.session != outbox.session) {
                 bystander.remember(conversation);
-                gate.attach_bystander(bystander);
+                if bystander.opens(conversation) {
+                    gate.attach(bystander);
+                } else {
+                    gate.attach_bystander(bystander);
+                }
             }
             known
         };
@@ -439,14 +443,15 @@ impl Hub {
         if sessions.is_empty() {
             return None;
         }
-        // Sessions attach to all conversations that have a head when they begin: without a gate this
-        // one had none. Where that is not so (a session is beginning right now), what precedes the
-        // chunk shows as a hole.
         let gate = {
             let mut gates = self.gate_shard(&conversation);
+            // Sessions attach to all conversations that have a head when they begin: where one has begun
+            // and there is no gate, this one had none. Where all are beginning right now, it may be long,
+            // and they say where to go on.
+            let beginning = sessions.iter().filter(|session| session.opens(conversation)).count();
+            let last = (beginning < sessions.len()).then_some(0);
             // Nobody else finds the gate before the sessions listen: what passes it is heard.
-            let gate =
-                gates.entry(conversation).or_insert_with(|| Arc::new(Gate::new(conversation, Some(0))));
+            let gate = gates.entry(conversation).or_insert_with(|| Arc::new(Gate::new(conversation, last)));
             for session in &sessions {
                 session.remember(conversation);
                 gate.attach(session);

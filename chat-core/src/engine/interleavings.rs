@@ -76,18 +76,23 @@ fn chunk(conversation: ConversationId, seq: Seq) -> Arc<Chunk> {
 
 /// Where a client stands that drops overlaps and reads what it is told that it is behind in.
 #[derive(Default)]
-struct Client(BTreeMap<ConversationId, Seq>);
+struct Client {
+    positions: BTreeMap<ConversationId, Seq>,
+    /// Nothing before this entry is to be told.
+    first: Seq,
+}
 
 impl Client {
     fn take(&mut self, event: &Event) {
         match event {
             Event::Entries(chunk) => {
-                let position = self.0.entry(chunk.conversation()).or_default();
+                let position = self.positions.entry(chunk.conversation()).or_default();
+                assert!(chunk.first() >= self.first, "{} was before", chunk.first());
                 assert!(chunk.first() <= *position + 1, "a gap: {} after {position}", chunk.first());
                 *position = chunk.last().max(*position);
             }
             Event::Behind { conversation, upto } => {
-                let position = self.0.entry(*conversation).or_default();
+                let position = self.positions.entry(*conversation).or_default();
                 *position = (*upto).max(*position);
             }
             other => panic!("unexpected {other:?}"),
@@ -96,7 +101,7 @@ impl Client {
 
     /// Waits for events until it has everything up to a seq.
     fn reach(&mut self, outbox: &Outbox, conversation: ConversationId, seq: Seq) {
-        while self.0.get(&conversation).is_none_or(|position| *position < seq) {
+        while self.positions.get(&conversation).is_none_or(|position| *position < seq) {
             let event = block_on(poll_fn(|cx| outbox.poll_take(cx)));
             self.take(&event.expect("the session goes on"));
         }
@@ -133,7 +138,16 @@ fn listen(hub: &Hub, head: &Mutex<Seq>, conversation: ConversationId, outbox: &A
     if !known {
         hub.begin(&conversation, outbox, read);
     }
-    Client(BTreeMap::from([(conversation, read)]))
+    Client { positions: BTreeMap::from([(conversation, read)]), first: 0 }
+}
+
+/// Says where the gates begin that were opened meanwhile. What is there by then, the client reads.
+fn begun(hub: &Hub, head: &Mutex<Seq>, outbox: &Outbox, client: &mut Client) {
+    for conversation in outbox.take_opened() {
+        let read = *head.lock().expect("no model panics with it");
+        hub.begin(&conversation, outbox, read);
+        client.positions.insert(conversation, read);
+    }
 }
 
 type Task = Box<dyn FnOnce(&Hub, &Mutex<Seq>) + Send>;
@@ -207,6 +221,7 @@ fn a_direct_conversation_is_heard_from_its_first_entry_by_who_was_there_and_who_
         let (there, comes) = (outbox(1, 1 << 20), outbox(2, 1 << 20));
         let pair = ConversationId::direct(there.user, comes.user).expect("two users");
         hub.add_session(&there);
+        there.take_opened();
         run(
             &hub,
             &head,
@@ -219,10 +234,38 @@ fn a_direct_conversation_is_heard_from_its_first_entry_by_who_was_there_and_who_
                     // Who finds no such conversation listens to none.
                     let found = *head.lock().expect("no model panics with it") > 0;
                     let mut client = if found { listen(hub, head, pair, &comes) } else { Client::default() };
+                    begun(hub, head, &comes, &mut client);
                     client.reach(&comes, pair, 3);
                 }),
             ],
         );
+    });
+}
+
+#[test]
+fn who_begins_while_the_node_hears_of_what_was_before_is_told_nothing_of_it() {
+    explore(|| {
+        let (hub, head) = (hub(), Arc::new(Mutex::new(0)));
+        let outboxes = [outbox(1, 1 << 20), outbox(2, 1 << 20)];
+        let pair = ConversationId::direct(outboxes[0].user, outboxes[1].user).expect("two users");
+        write(&hub, &head, pair, 3);
+        let mut tasks: Vec<Task> = vec![
+            Box::new(move |hub, _| hub.note(&pair, 2)),
+            Box::new(move |hub, head| {
+                hub.note(&pair, 3);
+                write(hub, head, pair, 1);
+            }),
+        ];
+        tasks.extend(outboxes.map(|outbox| -> Task {
+            Box::new(move |hub, head| {
+                hub.add_session(&outbox);
+                let mut client = listen(hub, head, pair, &outbox);
+                begun(hub, head, &outbox, &mut client);
+                client.first = 4;
+                client.reach(&outbox, pair, 4);
+            })
+        }));
+        run(&hub, &head, tasks);
     });
 }
 

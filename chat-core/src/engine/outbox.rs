@@ -45,8 +45,15 @@ pub(crate) struct Outbox {
     limits: Arc<OutboxLimits>,
     state: Mutex<State>,
     waker: AtomicWaker,
+    attached: Mutex<Attached>,
+}
+
+#[derive(Debug)]
+struct Attached {
     /// The gates that know this outbox, for leaving them at the end.
-    attached: Mutex<BTreeSet<ConversationId>>,
+    gates: BTreeSet<ConversationId>,
+    /// The gates of which this outbox has yet to say where they begin, as long as it begins to listen.
+    opened: Option<BTreeSet<ConversationId>>,
 }
 
 #[derive(Debug, Default)]
@@ -79,7 +86,8 @@ impl Queued {
 
 impl Outbox {
     pub(crate) fn new(user: UserId, device: DeviceId, session: u64, limits: Arc<OutboxLimits>) -> Self {
-        let (state, waker, attached) = (Mutex::default(), AtomicWaker::new(), Mutex::default());
+        let attached = Attached { gates: BTreeSet::new(), opened: Some(BTreeSet::new()) };
+        let (state, waker, attached) = (Mutex::default(), AtomicWaker::new(), Mutex::new(attached));
         Self { user, device, session, limits, state, waker, attached }
     }
 
@@ -173,22 +181,34 @@ impl Outbox {
 
     /// Remembers a gate that knows this outbox.
     pub(crate) fn remember(&self, conversation: ConversationId) {
-        self.attached.lock().unwrap_or_else(PoisonError::into_inner).insert(conversation);
+        self.attached().gates.insert(conversation);
     }
 
     /// Forgets a gate.
     pub(crate) fn forget(&self, conversation: &ConversationId) {
-        self.attached.lock().unwrap_or_else(PoisonError::into_inner).remove(conversation);
+        self.attached().gates.remove(conversation);
     }
 
     /// Whether a gate knows this outbox.
     pub(crate) fn is_attached(&self, conversation: &ConversationId) -> bool {
-        self.attached.lock().unwrap_or_else(PoisonError::into_inner).contains(conversation)
+        self.attached().gates.contains(conversation)
     }
 
     /// Takes the account of all gates that know this outbox.
     pub(crate) fn take_attached(&self) -> BTreeSet<ConversationId> {
-        std::mem::take(&mut *self.attached.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.attached().gates)
+    }
+
+    /// Whether this outbox still begins to listen. Then it is to say where this gate begins.
+    pub(crate) fn opens(&self, conversation: ConversationId) -> bool {
+        let mut attached = self.attached();
+        attached.opened.as_mut().map(|opened| opened.insert(conversation)).is_some()
+    }
+
+    /// That it listens to everything that was there when it began; the gates that were opened meanwhile
+    /// and of which it has yet to say where they begin.
+    pub(crate) fn take_opened(&self) -> BTreeSet<ConversationId> {
+        self.attached().opened.take().unwrap_or_default()
     }
 
     /// What waits in all sessions with these limits, in bytes.
@@ -300,6 +320,10 @@ impl Outbox {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn attached(&self) -> MutexGuard<'_, Attached> {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

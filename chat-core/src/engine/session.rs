@@ -217,6 +217,14 @@ pub(super) async fn begin(
     if !core.planted.is(Defect::SubscribedAfterSnapshot) {
         attach_all(core, &outbox).await?;
     }
+    let opened: Vec<_> = outbox.take_opened().into_iter().collect();
+    if !opened.is_empty() {
+        let heads = core.store.heads(&opened).await.map_err(|error| store_error(&error))?;
+        for conversation in opened {
+            let head = heads.iter().find(|head| head.conversation == conversation);
+            core.hub.begin(&conversation, &outbox, head.map_or(0, |head| head.seq));
+        }
+    }
     // A revocation between the log-in and the listening told nobody.
     let still = core.store.device_with_token(token).await.map_err(|error| store_error(&error))?;
     match still {
