@@ -9,6 +9,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::slice;
 use std::time::Duration;
 
 use chat_benches::measure::crowd::{Crowd, quantiles};
@@ -118,17 +119,15 @@ impl Bench {
             let folder = self.folder()?;
             let prepared = prepare::prepare(folder.path(), count.max(2), 0).await?;
             let server = Server::embedded(folder.path()).await?;
-            let before = server.usage()?;
             let job = self.job("senders", count).with("--window", window);
-            let report = job.run(folder.path(), &server.address, &prepared).await?;
-            let cpu = server.usage()?.cpu_seconds - before.cpu_seconds;
+            let (report, cpu) = job.run_on(slice::from_ref(&server), folder.path(), &prepared).await?;
             println!(
                 "{count} senders, {window} in flight each: {:.0} durable sends/s; acknowledged {}; delivered {}; \
                  server {:.1} µs of processor per message",
                 report.rate,
                 quantiles(report.acknowledged_us),
                 quantiles(report.delivered_us),
-                cpu * 1e6 / (report.rate * (self.span + 1) as f64),
+                cpu * 1e6,
             );
             server.stop().await?;
         }

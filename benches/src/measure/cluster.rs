@@ -48,11 +48,8 @@ pub async fn run(folder: TempDir, span: u64) -> Result<(), Failure> {
                 }
                 servers.push(Server::start(folder.path(), &arguments).await?);
             }
-            let addresses: Vec<_> = servers.iter().map(|server| server.address.as_str()).collect();
-            let before = cpu_seconds(&servers)?;
             let job = Crowd::new("senders", count, span).with("--window", window);
-            let report = job.run(folder.path(), &addresses.join(","), &prepared).await?;
-            let cpu = cpu_seconds(&servers)? - before;
+            let (report, cpu) = job.run_on(&servers, folder.path(), &prepared).await?;
             println!(
                 "{nodes} node(s), {}, {count} senders, {window} in flight each: {:.0} durable sends/s; \
                  acknowledged {}; delivered {}; nodes {:.1} µs of processor per message",
@@ -60,7 +57,7 @@ pub async fn run(folder: TempDir, span: u64) -> Result<(), Failure> {
                 report.rate,
                 quantiles(report.acknowledged_us),
                 quantiles(report.delivered_us),
-                cpu * 1e6 / (report.rate * (span + 1) as f64),
+                cpu * 1e6,
             );
             for server in servers {
                 server.stop().await?;
@@ -68,10 +65,6 @@ pub async fn run(folder: TempDir, span: u64) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn cpu_seconds(servers: &[Server]) -> Result<f64, Failure> {
-    servers.iter().map(|server| Ok(server.usage()?.cpu_seconds)).sum()
 }
 
 /// Rows per second of transactions with one multi-row insert into a log and one multi-row upsert of

@@ -8,11 +8,15 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use super::Failure;
 use super::prepare::{self, Prepared};
-use super::scenario::Report;
+use super::scenario::{COUNTED, COUNTING, Report};
+use super::server::Server;
 
 /// The arguments of a process of clients.
 #[derive(Clone, Debug)]
-pub struct Crowd(Vec<String>);
+pub struct Crowd {
+    arguments: Vec<String>,
+    seconds: u64,
+}
 
 /// A running process of clients.
 #[derive(Debug)]
@@ -27,13 +31,13 @@ impl Crowd {
         let words = ["client", "--scenario", scenario, "--count", &count.to_string(), "--seconds"];
         let mut words: Vec<_> = words.map(str::to_owned).into();
         words.push(seconds.to_string());
-        Self(words)
+        Self { arguments: words, seconds }
     }
 
     /// With one more flag of [`Job`](super::scenario::Job).
     #[must_use]
     pub fn with(mut self, flag: &str, value: usize) -> Self {
-        self.0.extend([flag.to_owned(), value.to_string()]);
+        self.arguments.extend([flag.to_owned(), value.to_string()]);
         self
     }
 
@@ -47,7 +51,7 @@ impl Crowd {
             prepare::save(&prepared.people, &people)?;
         }
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(self.0).args(["--address", address, "--people"]).arg(people);
+        command.args(self.arguments).args(["--address", address, "--people"]).arg(people);
         if let Some(group) = prepared.group {
             command.args(["--group", &group.to_string()]);
         }
@@ -62,6 +66,30 @@ impl Crowd {
     /// It does not start or does not report.
     pub async fn run(self, folder: &Path, address: &str, prepared: &Prepared) -> Result<Report, Failure> {
         self.start(folder, address, prepared)?.report().await
+    }
+
+    /// The same, and how much processor time servers used while it was counted, in seconds for each
+    /// thing that was counted.
+    ///
+    /// # Errors
+    /// It does not start or does not report, or a server has ended.
+    pub async fn run_on(
+        self,
+        servers: &[Server],
+        folder: &Path,
+        prepared: &Prepared,
+    ) -> Result<(Report, f64), Failure> {
+        let used =
+            || servers.iter().map(|server| Ok(server.usage()?.cpu_seconds)).sum::<Result<f64, Failure>>();
+        let addresses: Vec<_> = servers.iter().map(|server| server.address.as_str()).collect();
+        let seconds = self.seconds;
+        let mut clients = self.start(folder, &addresses.join(","), prepared)?;
+        clients.line(COUNTING).await?;
+        let before = used()?;
+        clients.line(COUNTED).await?;
+        let used = used()? - before;
+        let report = clients.report().await?;
+        Ok((report, used / (report.rate * seconds as f64)))
     }
 }
 

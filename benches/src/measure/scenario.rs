@@ -123,5 +123,11 @@ fn percentiles(of: &Histogram<u64>) -> (u64, u64) {
     (of.value_at_quantile(0.5), of.value_at_quantile(0.99))
 }
 
+/// What clients print when what they do begins to count, and when it has ended: what is used in between
+/// is neither connecting nor leaving.
+pub const COUNTING: &str = "counting";
+/// Likewise.
+pub const COUNTED: &str = "counted";
+
 /// Before this has passed nothing is counted.
 const WARM_UP: Duration = Duration::from_secs(1);

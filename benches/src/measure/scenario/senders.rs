@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::super::Failure;
 use super::super::connection::Connection;
 use super::super::prepare::Person;
-use super::{Job, Report, WARM_UP, histogram, percentiles};
+use super::{COUNTED, COUNTING, Job, Report, WARM_UP, histogram, percentiles};
 use crate::world::Ids;
 
 struct Tally {
@@ -22,28 +22,39 @@ struct Tally {
 
 pub(super) async fn run(job: &Job, people: &[Person]) -> Result<Report, Failure> {
     let started = Instant::now();
-    let mut tasks = JoinSet::new();
+    let mut senders = Vec::new();
     for number in 0..job.count.max(2) {
         let (me, peer) = (people[number], people[number ^ 1]);
         let connection = Connection::open(job.address(number), me.token).await?;
         let sends = job.count > 1 || number == 0;
-        let sender = Sender {
+        senders.push(Sender {
             connection,
             conversation: ConversationId::direct(me.user, peer.user).ok_or("two users")?,
             user: me.user,
             window: if sends { job.window } else { 0 },
             ids: Ids::from((number as u64) << 32 | u64::from(std::process::id()) << 52),
             started,
-        };
-        tasks.spawn(sender.run(Duration::from_secs(job.seconds)));
+        });
     }
+    // Counting begins when it has gone on for a while.
+    let from = Instant::now() + WARM_UP;
+    let to = from + Duration::from_secs(job.seconds);
+    let mut tasks = JoinSet::new();
+    for sender in senders {
+        tasks.spawn(sender.run(from, to));
+    }
+    tokio::time::sleep_until(from.into()).await;
+    println!("{COUNTING}");
     let mut total = Tally { acknowledged: 0, acknowledgements: histogram(), deliveries: histogram() };
+    let mut connected = Vec::new();
     while let Some(done) = tasks.join_next().await {
-        let tally = done??;
+        let (connection, tally) = done??;
+        connected.push(connection);
         total.acknowledged += tally.acknowledged;
         total.acknowledgements.add(&tally.acknowledgements)?;
         total.deliveries.add(&tally.deliveries)?;
     }
+    println!("{COUNTED}");
     Ok(Report {
         rate: total.acknowledged as f64 / job.seconds as f64,
         acknowledged_us: percentiles(&total.acknowledgements),
@@ -61,11 +72,8 @@ struct Sender {
 }
 
 impl Sender {
-    async fn run(mut self, span: Duration) -> Result<Tally, Failure> {
+    async fn run(mut self, from: Instant, to: Instant) -> Result<(Connection, Tally), Failure> {
         let mut tally = Tally { acknowledged: 0, acknowledgements: histogram(), deliveries: histogram() };
-        // Counting begins when all have connected and it has gone on for a while.
-        let from = Instant::now() + WARM_UP;
-        let to = from + span;
         let mut sent = BTreeMap::new();
         for _ in 0..self.window {
             self.send(&mut sent);
@@ -81,7 +89,7 @@ impl Sender {
                 self.take(frame, &mut sent, &mut tally, from)?;
             }
         }
-        Ok(tally)
+        Ok((self.connection, tally))
     }
 
     fn send(&mut self, sent: &mut BTreeMap<u64, Instant>) {
