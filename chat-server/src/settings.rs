@@ -280,9 +280,9 @@ pub struct Sessions {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Commits {
-    /// The most commands that wait for one committer. Default 8,192.
+    /// The most commands that wait to be stored. Default 32,768.
     pub queue_rows: usize,
-    /// The most bytes of content that wait for one committer. Default 64 MiB.
+    /// The most bytes of content that wait to be stored. Default 64 MiB.
     pub queue_bytes: usize,
     /// The most commands of one transaction. Default 1,024.
     pub batch_rows: usize,

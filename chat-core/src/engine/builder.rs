@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
-use super::committer::Committers;
+use super::committer::{Bounds, Committers};
 use super::environment::{Blocking, BlockingThreads, Clock, Environment, Random, SystemClock};
 use super::figures::{Counts, OutboxCounts};
 use super::health::{self, Watch};
@@ -150,14 +150,16 @@ impl EngineBuilder {
         let origin =
             Origin { node: config.node.as_str().into(), boot: BootId(environment.random.number() >> 1) };
         let presence = Arc::new(Presence::new(config.presence_debounce, config.presence_lease, self.planted));
+        let bounds = Bounds {
+            rows: config.commit_queue_rows,
+            bytes: config.commit_queue_bytes,
+            batch_rows: config.commit_batch_rows,
+            batch_bytes: config.commit_batch_bytes,
+            batches: self.store.writers().max(1),
+        };
         let inner = Arc::new(Inner {
             hub: Hub::new(config.gate_queue_bytes, Arc::clone(&presence), self.planted),
-            committers: Committers::new(
-                self.store.writers(),
-                config.commit_queue_rows,
-                config.commit_queue_bytes,
-                config.commit_deadline,
-            ),
+            committers: Committers::new(bounds, config.commit_deadline),
             rules: RulesCache::new(),
             presence,
             store: self.store,
@@ -179,8 +181,9 @@ impl EngineBuilder {
             config,
         });
         let mut tasks = Tasks::default();
-        for queue in inner.committers.queues() {
-            tasks.writers.spawn(committer::run(Arc::clone(&inner), Arc::clone(queue)));
+        for _ in 0..bounds.batches {
+            let queue = Arc::clone(inner.committers.queue());
+            tasks.writers.spawn(committer::run(Arc::clone(&inner), queue));
         }
         for _ in 0..FAN_OUT_TASKS {
             tasks.helpers.spawn(repair::fan_out(Arc::clone(&inner)));

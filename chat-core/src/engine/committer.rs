@@ -1,14 +1,14 @@
 //! The committer: concurrent changes gather into one transaction while the one before is in flight.
 //!
 //! ```text
-//! push ─▶ queue ─▶ gather ─▶ decide sends ─▶ Store::commit ─▶ acknowledge ─▶ gates, bus
-//!           ▲                     ▲                │
-//!           │                     └── stale sends ─┘ decided again, ahead of newer ones
-//!           └ full: overloaded      late: withdrawn, or outcome_unknown once in flight
+//! push ─▶ queue ─▶ gather ─▶ decide sends ─▶ Store::commit ─▶ gates, acknowledge, bus
+//!         ▲   ▲                                    │
+//!         │   └───────────── stale sends ──────────┘ decided again, ahead of newer ones
+//!         └ full: overloaded      late: withdrawn, or outcome_unknown once in flight
 //! ```
 //! There is no idle delay: a batch is what arrived meanwhile, so batches grow with load. A
-//! conversation always goes to the same committer of a node; several committers write in parallel
-//! where the store gains from it.
+//! conversation is with one committer of a node at a time; several write in parallel where the store
+//! gains from it and there is enough to write (`queue`).
 
 mod decide;
 #[cfg(feature = "planted-defects")]
@@ -23,11 +23,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-pub(crate) use queue::{Queue, Reply, Submission, Work};
+pub(crate) use queue::{Bounds, Gathered, Queue, Reply, Submission, Work};
 
 use super::Inner;
 use super::figures::CommitCounts;
-use super::hub::stable_hash;
 use super::rules::{Place, Rules, Wish};
 use crate::bus::{Message, Payload, Topic};
 use crate::store::{
@@ -53,21 +52,20 @@ const ATTEMPTS: u32 = 16;
 
 /// The committers of an engine.
 pub(crate) struct Committers {
-    queues: Vec<Arc<Queue>>,
+    queue: Arc<Queue>,
     deadline: Duration,
 }
 
 impl Committers {
-    pub(crate) fn new(writers: usize, rows: usize, bytes: usize, deadline: Duration) -> Self {
-        let queues = (0..writers.max(1)).map(|_| Arc::new(Queue::new(rows, bytes))).collect();
-        Self { queues, deadline }
+    pub(crate) fn new(bounds: Bounds, deadline: Duration) -> Self {
+        Self { queue: Arc::new(Queue::new(bounds)), deadline }
     }
 
-    pub(crate) fn queues(&self) -> &[Arc<Queue>] {
-        &self.queues
+    pub(crate) fn queue(&self) -> &Arc<Queue> {
+        &self.queue
     }
 
-    /// Queues work for the committer of a conversation; the outcome arrives at the receiver.
+    /// Queues work that is about a conversation; the outcome arrives at the receiver.
     ///
     /// # Errors
     /// The queue is full, or the engine is shutting down.
@@ -78,41 +76,37 @@ impl Committers {
     ) -> Result<oneshot::Receiver<Result<Outcome, Error>>, Error> {
         let (waiting, outcome) = oneshot::channel();
         let reply = Reply::to(waiting, &work);
-        let queue = &self.queues[(stable_hash(&conversation.key()) % self.queues.len() as u64) as usize];
-        queue.push(Submission { work, deadline: Instant::now() + self.deadline, reply })?;
+        self.queue.push(Submission::new(conversation, work, Instant::now() + self.deadline, reply))?;
         Ok(outcome)
     }
 
     /// What all of them did.
-    pub(crate) fn counts(&self) -> CommitCounts {
-        let all = CommitCounts::new();
-        self.queues.iter().for_each(|queue| all.merge(&queue.counts));
-        all
+    pub(crate) fn counts(&self) -> &CommitCounts {
+        &self.queue.counts
     }
 
-    /// How many rows and bytes wait in all queues.
+    /// How many rows and bytes wait.
     pub(crate) fn waiting(&self) -> (usize, usize) {
-        let waiting = self.queues.iter().map(|queue| queue.waiting());
-        waiting.fold((0, 0), |(rows, bytes), (more, larger)| (rows + more, bytes + larger))
+        self.queue.waiting()
     }
 
     /// Whether no more work is taken.
     pub(crate) fn is_closed(&self) -> bool {
-        self.queues.iter().any(|queue| queue.is_closed())
+        self.queue.is_closed()
     }
 
     /// Takes no more work; what waits is still written.
     pub(crate) fn close(&self) {
-        self.queues.iter().for_each(|queue| queue.close());
+        self.queue.close();
     }
 }
 
-/// Runs one committer until its queue is closed and empty.
+/// Runs one committer until the queue is closed and empty.
 pub(crate) async fn run(inner: Arc<Inner>, queue: Arc<Queue>) {
     let mut committer = Committer {
         writer: WriterId(inner.environment.random.number() >> 1),
         number: 0,
-        carried: Vec::new(),
+        again: Vec::new(),
         inner,
         queue,
     };
@@ -124,8 +118,8 @@ struct Committer {
     queue: Arc<Queue>,
     writer: WriterId,
     number: u64,
-    /// Stale and deferred sends, to be decided again before anything newer.
-    carried: Vec<Submission>,
+    /// Stale and deferred sends of this batch, to be decided again before anything newer.
+    again: Vec<Submission>,
 }
 
 /// What is made of what was gathered.
@@ -178,23 +172,15 @@ struct Pending {
 
 impl Committer {
     async fn turn(&mut self) -> bool {
-        let config = &self.inner.config;
-        let (rows, bytes) = (config.commit_batch_rows, config.commit_batch_bytes);
-        let mut submissions = std::mem::take(&mut self.carried);
-        if submissions.is_empty() {
-            match self.queue.gather(rows, bytes).await {
-                Some(gathered) => submissions = gathered,
-                None => return false,
-            }
-        } else {
-            submissions.extend(self.queue.take(rows.saturating_sub(submissions.len()), bytes));
-        }
+        let Some(Gathered { submissions, lanes }) = self.queue.gather().await else { return false };
         let Decided { items, pending, deferred } = self.decide(submissions).await;
         for (items, pending) in by_shard(&*self.inner.store, items, pending) {
             let now = self.inner.environment.clock.now();
             self.commit(Batch { writer: self.writer, number: 0, now, items }, pending).await;
         }
-        self.carried.extend(deferred);
+        let mut again = std::mem::take(&mut self.again);
+        again.extend(deferred);
+        self.queue.release(lanes, again);
         true
     }
 
@@ -371,7 +357,8 @@ impl Committer {
             let busy = Error::new(ErrorKind::Overloaded, "the conversation's rules are changing");
             reply.send(Err(busy.retry_after(Duration::from_millis(200))), &self.queue.counts);
         } else {
-            self.carried.push(Submission { work: Work::Send(send), deadline, reply });
+            let about = send.append.conversation;
+            self.again.push(Submission::new(&about, Work::Send(send), deadline, reply));
         }
     }
 

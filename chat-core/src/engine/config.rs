@@ -72,9 +72,9 @@ pub struct EngineConfig {
     pub queues_limit_bytes: usize,
     /// The most conversations in which a session is kept account of as behind. Default 64.
     pub session_behind_limit: usize,
-    /// The most commands that wait for one committer. Default 8,192.
+    /// The most commands that wait to be stored. Default 32,768.
     pub commit_queue_rows: usize,
-    /// The most bytes of content that wait for one committer. Default 64 MiB.
+    /// The most bytes of content that wait to be stored. Default 64 MiB.
     pub commit_queue_bytes: usize,
     /// The most commands of one transaction. Default 1,024.
     pub commit_batch_rows: usize,
@@ -130,7 +130,7 @@ impl Default for EngineConfig {
             session_queue_bytes: 256 * 1024,
             queues_limit_bytes: 512 * 1024 * 1024,
             session_behind_limit: 64,
-            commit_queue_rows: 8_192,
+            commit_queue_rows: 32_768,
             commit_queue_bytes: 64 * 1024 * 1024,
             commit_batch_rows: 1_024,
             commit_batch_bytes: 4 * 1024 * 1024,

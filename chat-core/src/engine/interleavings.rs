@@ -16,13 +16,14 @@ use shuttle::thread;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::committer::{Queue, Reply, Submission, Work};
+use super::committer::{Bounds, Gathered, Queue, Reply, Submission, Work};
 use super::figures::OutboxCounts;
 use super::hub::Hub;
 use super::outbox::{Outbox, OutboxLimits};
 use super::planted::Planted;
 use super::presence::Presence;
 use super::sync::{AtomicBool, AtomicUsize, Mutex};
+use crate::store::{Append, Item};
 use crate::{
     Chunk, ConversationId, DeviceId, EndReason, Entry, Event, GroupId, Kind, Seq, Timestamp, UserId,
 };
@@ -324,32 +325,70 @@ fn a_queue_that_overflows_while_it_is_read_loses_nothing_and_gives_every_byte_ba
 }
 
 #[test]
-fn what_a_committers_queue_took_is_gathered_whenever_it_is_closed() {
+fn what_the_committers_queue_took_is_gathered_whenever_it_is_closed_and_of_a_conversation_in_order() {
     explore(|| {
-        let queue = Arc::new(Queue::new(3, 1 << 20));
-        let pushing: Vec<_> = (0..2)
-            .map(|_| {
+        let bounds = Bounds { rows: 4, bytes: 1 << 20, batch_rows: 2, batch_bytes: 1 << 20, batches: 2 };
+        let queue = Arc::new(Queue::new(bounds));
+        let pushing: Vec<_> = (1..=2)
+            .map(|about| {
                 let queue = Arc::clone(&queue);
-                thread::spawn(move || (0..2).filter(|_| queue.push(submission()).is_ok()).count())
+                thread::spawn(move || {
+                    (1..=3).filter(|number| queue.push(submission(about, *number)).is_ok()).count()
+                })
             })
             .collect();
         let closing = thread::spawn({
             let queue = Arc::clone(&queue);
             move || queue.close()
         });
-        let mut gathered = 0;
-        while let Some(submissions) = block_on(queue.gather(2, 1 << 20)) {
-            gathered += submissions.len();
-        }
+        // What each conversation's last was, under a lock that is tried and never waited for.
+        let last = Arc::new([Mutex::new(0), Mutex::new(0)]);
+        let committers: Vec<_> = (0..2)
+            .map(|_| {
+                let (queue, last) = (Arc::clone(&queue), Arc::clone(&last));
+                thread::spawn(move || commit_all(&queue, &last))
+            })
+            .collect();
         closing.join().expect("it holds");
         let taken: usize = pushing.into_iter().map(|task| task.join().expect("it holds")).sum();
+        let gathered: usize = committers.into_iter().map(|task| task.join().expect("it holds")).sum();
         assert_eq!(gathered, taken);
         assert_eq!(queue.waiting(), (0, 0));
     });
 }
 
-fn submission() -> Submission {
-    let work = Work::Item(Box::default());
+/// Commits what there is until the queue is closed: first gives all of a batch back to be decided again
+/// but what comes first.
+fn commit_all(queue: &Queue, last: &[Mutex<u64>; 2]) -> usize {
+    let mut committed = 0;
+    while let Some(Gathered { submissions, lanes }) = block_on(queue.gather()) {
+        let mut submissions = submissions.into_iter();
+        if let Some(Submission { work: Work::Item(item), .. }) = submissions.next() {
+            let appended = &item.append[0];
+            let ConversationId::Group(about) = appended.conversation else { panic!("they are about groups") };
+            let mut last = last[about.number() as usize - 1].try_lock().expect("nobody else has it");
+            let number = u64::from(appended.kind.number());
+            assert!(number > *last, "{number} after {last}");
+            *last = number;
+            committed += 1;
+        }
+        queue.release(lanes, submissions.collect());
+    }
+    committed
+}
+
+fn submission(about: u64, number: u64) -> Submission {
+    let append = Append {
+        conversation: group(about),
+        sender: UserId::new(99).expect("valid"),
+        kind: Kind::new(16 + number).expect("valid"),
+        countable: true,
+        target: None,
+        content: Bytes::from_static(b"text"),
+        changes_rules: false,
+    };
+    let work = Work::Item(Box::new(Item { append: vec![append], ..Item::default() }));
     let (waiting, _) = oneshot::channel();
-    Submission { deadline: Instant::now(), reply: Reply::to(waiting, &work), work }
+    let reply = Reply::to(waiting, &work);
+    Submission::new(&group(about), work, Instant::now(), reply)
 }

@@ -318,7 +318,8 @@ impl Run {
         let engine = &self.world.settings.engine;
         let limits = Limits {
             session_bytes: engine.session_queue_bytes,
-            commit_rows: engine.commit_queue_rows * self.world.settings.writers,
+            // What the queue takes, and what committers give back to be decided again.
+            commit_rows: engine.commit_queue_rows + engine.commit_batch_rows * self.world.settings.writers,
         };
         (Evidence { facts, logs, limits }, hash, counts)
     }

@@ -35,7 +35,7 @@ impl Committer {
         let mut refused = Vec::new();
         let (mut changed, mut waiting) = (BTreeSet::new(), BTreeSet::new());
         for submission in submissions {
-            let Submission { work, deadline, reply } = submission;
+            let Submission { work, deadline, reply, .. } = submission;
             match work {
                 Work::Item(item) => {
                     decided.items.push(*item);
@@ -48,7 +48,7 @@ impl Committer {
                         waiting.insert(at);
                     }
                     if waiting.contains(&at) {
-                        decided.deferred.push(Submission { work: Work::Send(send), deadline, reply });
+                        decided.deferred.push(Submission::new(&at, Work::Send(send), deadline, reply));
                         continue;
                     }
                     let rules = known.get(&(at, sender)).cloned().ok_or_else(Error::not_allowed);

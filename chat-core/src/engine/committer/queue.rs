@@ -1,4 +1,12 @@
-//! What waits for a committer: bounded in rows and bytes, refused when full, withdrawn when late.
+//! What waits to be stored: bounded in rows and bytes, refused when full, withdrawn when late.
+//!
+//! Conversations fall into lanes. A lane is with one committer at a time, from gathering until its batch
+//! is settled, so that what one node does to a conversation happens one after the other; and committers
+//! share all lanes, so that what is little goes into one batch, whoever takes it.
+//!
+//! A batch costs a store about the same whether it holds one item or fifty. So while one is in flight,
+//! another begins only when enough waits to be worth a batch of its own, or when something has waited
+//! for [`PATIENCE`]: a batch that is stuck holds up nobody else for longer.
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;
@@ -9,15 +17,34 @@ use tokio::time::Instant;
 
 use super::SendWork;
 use crate::engine::figures::CommitCounts;
+use crate::engine::hub::stable_hash;
 use crate::engine::sync::{Mutex, MutexGuard};
 use crate::store::{Item, Outcome};
-use crate::{Error, ErrorKind};
+use crate::{ConversationId, Error, ErrorKind};
+
+/// So many lanes that two batches at the same time rarely want the same.
+const LANES: usize = 256;
+
+/// While a batch is in flight, so many rows are worth another.
+const WORTH_A_BATCH: usize = 128;
+
+/// Nobody waits longer for others to fill a batch. Models have no clock.
+const PATIENCE: Duration = Duration::from_millis(if cfg!(interleavings) { u32::MAX as u64 } else { 10 });
 
 /// One change on its way to the store, and who waits for it.
 pub(crate) struct Submission {
     pub(crate) work: Work,
     pub(crate) deadline: Instant,
     pub(crate) reply: Reply,
+    lane: usize,
+}
+
+impl Submission {
+    /// Of work that is about a conversation.
+    pub(crate) fn new(about: &ConversationId, work: Work, deadline: Instant, reply: Reply) -> Self {
+        let lane = (stable_hash(&about.key()) % LANES as u64) as usize;
+        Self { work, deadline, reply, lane }
+    }
 }
 
 /// Who waits for the outcome of a submission.
@@ -61,28 +88,82 @@ impl Work {
     }
 }
 
-/// The queue of one committer.
+/// The bounds of what waits, and of what is made of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Of everything that waits.
+    pub(crate) rows: usize,
+    pub(crate) bytes: usize,
+    /// Of one batch.
+    pub(crate) batch_rows: usize,
+    pub(crate) batch_bytes: usize,
+    /// How many batches may be in flight: so many committers there are.
+    pub(crate) batches: usize,
+}
+
+/// The queue of an engine's committers.
 pub(crate) struct Queue {
     state: Mutex<State>,
     wake: Notify,
-    rows: usize,
-    bytes: usize,
+    bounds: Bounds,
     pub(crate) counts: CommitCounts,
 }
 
-#[derive(Default)]
+/// What was gathered for one batch. Nobody else gets anything of its lanes until they are
+/// [released](Queue::release).
+pub(crate) struct Gathered {
+    pub(crate) submissions: Vec<Submission>,
+    pub(crate) lanes: Lanes,
+}
+
+/// Lanes that are with a committer.
+pub(crate) struct Lanes(Vec<usize>);
+
 struct State {
-    waiting: VecDeque<Submission>,
+    lanes: Vec<Lane>,
+    /// Lanes in which something waits and that are with nobody, in the order in which that came about.
+    ready: VecDeque<usize>,
+    /// What waits in them, and since when there is anything.
+    ready_rows: usize,
+    ready_since: Instant,
+    /// Batches that were gathered and are not settled.
+    in_flight: usize,
+    /// What waits in all lanes.
+    rows: usize,
     bytes: usize,
     closed: bool,
 }
 
+#[derive(Default)]
+struct Lane {
+    waiting: VecDeque<Submission>,
+    is_taken: bool,
+}
+
+/// What a committer is to do that looks for work.
+enum Look {
+    Gather,
+    /// Wait to be woken, or until this moment.
+    Wait(Option<Instant>),
+    End,
+}
+
 impl Queue {
-    pub(crate) fn new(rows: usize, bytes: usize) -> Self {
-        Self { state: Mutex::default(), wake: Notify::new(), rows, bytes, counts: CommitCounts::new() }
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        let state = State {
+            lanes: std::iter::repeat_with(Lane::default).take(LANES).collect(),
+            ready: VecDeque::new(),
+            ready_rows: 0,
+            ready_since: Instant::now(),
+            in_flight: 0,
+            rows: 0,
+            bytes: 0,
+            closed: false,
+        };
+        Self { state: Mutex::new(state), wake: Notify::new(), bounds, counts: CommitCounts::new() }
     }
 
-    /// Adds a submission to the end.
+    /// Adds a submission behind what is about the same conversation.
     ///
     /// # Errors
     /// The queue is full, or the engine is shutting down.
@@ -92,58 +173,72 @@ impl Queue {
         if state.closed {
             return Err(Error::new(ErrorKind::Ended, "shutting down"));
         }
-        if state.waiting.len() >= self.rows || state.bytes + size > self.bytes {
+        if state.rows >= self.bounds.rows || state.bytes + size > self.bounds.bytes {
             return Err(overloaded());
         }
         if submission.reply.of_send {
             self.counts.accepted.one();
         }
-        state.bytes += size;
-        state.waiting.push_back(submission);
+        let before = state.ready_rows;
+        state.add(submission, VecDeque::push_back);
+        let after = state.ready_rows;
         drop(state);
-        self.wake.notify_one();
+        // Whoever is free begins, or sees how long to be patient. In between nothing changes for it.
+        let enough = self.bounds.worth_a_batch();
+        if before < after && (before == 0 || after == enough) {
+            self.wake.notify_one();
+        }
         Ok(())
     }
 
-    /// Takes from the front, up to a number of rows and bytes, and at least one; waits for one.
-    /// `None` once closed and empty.
+    /// Takes what makes a batch, at least one submission; waits for it. `None` once closed and empty.
     ///
     /// # Cancel safety
     /// A dropped future has taken nothing.
-    pub(crate) async fn gather(&self, rows: usize, bytes: usize) -> Option<Vec<Submission>> {
+    pub(crate) async fn gather(&self) -> Option<Gathered> {
         loop {
-            {
+            let until = {
                 let mut state = self.lock();
-                if !state.waiting.is_empty() {
-                    return Some(state.take(rows, bytes));
+                match state.look(&self.bounds, Instant::now()) {
+                    Look::Gather => {
+                        let gathered = state.gather(&self.bounds);
+                        let is_more = state.ready_rows > 0;
+                        drop(state);
+                        if is_more {
+                            self.wake.notify_one();
+                        }
+                        return Some(gathered);
+                    }
+                    Look::End => {
+                        // One committer was woken for all of them.
+                        self.wake.notify_one();
+                        return None;
+                    }
+                    Look::Wait(until) => until,
                 }
-                if state.closed {
-                    return None;
-                }
-            }
-            self.wake.notified().await;
+            };
+            self.wait(until).await;
         }
     }
 
-    /// Takes what is there, as [`Queue::gather`], without waiting.
-    pub(crate) fn take(&self, rows: usize, bytes: usize) -> Vec<Submission> {
-        self.lock().take(rows, bytes)
+    /// Ends a batch: its lanes are everybody's again. What is to be decided again goes ahead of what
+    /// waits in them, in this order.
+    pub(crate) fn release(&self, lanes: Lanes, again: Vec<Submission>) {
+        let mut state = self.lock();
+        for submission in again.into_iter().rev() {
+            state.add(submission, VecDeque::push_front);
+        }
+        for lane in lanes.0 {
+            state.lanes[lane].is_taken = false;
+            state.offer(lane);
+        }
+        state.in_flight -= 1;
     }
 
     /// Withdraws what is past its deadline; nothing of it was written.
     pub(crate) fn withdraw(&self, now: Instant) {
-        let mut state = self.lock();
         let mut late = Vec::new();
-        for _ in 0..state.waiting.len() {
-            let Some(submission) = state.waiting.pop_front() else { break };
-            if submission.deadline <= now {
-                state.bytes -= submission.work.size_bytes();
-                late.push(submission.reply);
-            } else {
-                state.waiting.push_back(submission);
-            }
-        }
-        drop(state);
+        self.lock().withdraw(now, &mut late);
         for reply in late {
             reply.send(Err(overloaded()), &self.counts);
         }
@@ -151,14 +246,18 @@ impl Queue {
 
     /// The earliest deadline of what waits.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        // Deadlines are given in the order of arrival.
-        self.lock().waiting.front().map(|submission| submission.deadline)
+        let state = self.lock();
+        if state.rows == 0 {
+            return None;
+        }
+        // In each lane deadlines are in the order of arrival.
+        state.lanes.iter().filter_map(|lane| lane.waiting.front()).map(|first| first.deadline).min()
     }
 
     /// How many rows and bytes wait.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let state = self.lock();
-        (state.waiting.len(), state.bytes)
+        (state.rows, state.bytes)
     }
 
     /// Takes no more; what waits is still written.
@@ -171,28 +270,130 @@ impl Queue {
         self.lock().closed
     }
 
+    /// Waits to be woken, and no longer than until a moment.
+    async fn wait(&self, until: Option<Instant>) {
+        match until {
+            // Cancel-safe: whoever was woken looks, and so does whom the clock has woken.
+            Some(until) if cfg!(not(interleavings)) => {
+                let _ = tokio::time::timeout_at(until, self.wake.notified()).await;
+            }
+            // Who ends a batch looks for another itself.
+            _ => self.wake.notified().await,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Bounds {
+    fn worth_a_batch(&self) -> usize {
+        WORTH_A_BATCH.min(self.batch_rows).max(1)
+    }
+}
+
 impl State {
-    fn take(&mut self, rows: usize, bytes: usize) -> Vec<Submission> {
-        let mut taken = Vec::with_capacity(self.waiting.len().min(rows));
-        let mut taken_bytes = 0;
-        while let Some(next) = self.waiting.front() {
-            let size = next.work.size_bytes();
-            if taken.len() >= rows.max(1) || (!taken.is_empty() && taken_bytes + size > bytes) {
+    fn look(&self, bounds: &Bounds, now: Instant) -> Look {
+        if self.ready_rows == 0 {
+            // What is with another committer, that one looks at when it comes back.
+            return if self.closed { Look::End } else { Look::Wait(None) };
+        }
+        let patient_until = self.ready_since + PATIENCE;
+        let begins = self.in_flight == 0
+            || self.ready_rows >= bounds.worth_a_batch()
+            || self.closed
+            || patient_until <= now;
+        if begins { Look::Gather } else { Look::Wait(Some(patient_until)) }
+    }
+
+    /// Takes whole lanes as far as a batch has room for them. Where much waits, others get their share.
+    fn gather(&mut self, bounds: &Bounds) -> Gathered {
+        let free = bounds.batches.saturating_sub(self.in_flight).max(1);
+        let share = self.ready_rows.div_ceil(free).max(bounds.worth_a_batch());
+        let most = share.min(bounds.batch_rows).max(1);
+        let (mut submissions, mut lanes, mut bytes) =
+            (Vec::with_capacity(most.min(self.ready_rows)), Vec::new(), 0);
+        while submissions.len() < most
+            && let Some(lane) = self.ready.pop_front()
+        {
+            let Lane { waiting, is_taken } = &mut self.lanes[lane];
+            self.ready_rows -= waiting.len();
+            while let Some(next) = waiting.front() {
+                let size = next.work.size_bytes();
+                let fits = submissions.is_empty()
+                    || (submissions.len() < most && bytes + size <= bounds.batch_bytes);
+                if !fits {
+                    break;
+                }
+                bytes += size;
+                self.rows -= 1;
+                self.bytes -= size;
+                submissions.extend(waiting.pop_front());
+                *is_taken = true;
+            }
+            if !*is_taken {
+                // Too large for the rest of the room.
+                self.ready_rows += waiting.len();
+                self.ready.push_front(lane);
                 break;
             }
-            taken_bytes += size;
-            self.bytes -= size;
-            taken.extend(self.waiting.pop_front());
+            lanes.push(lane);
         }
-        taken
+        self.in_flight += 1;
+        Gathered { submissions, lanes: Lanes(lanes) }
+    }
+
+    fn add(&mut self, submission: Submission, to: impl FnOnce(&mut VecDeque<Submission>, Submission)) {
+        let index = submission.lane;
+        self.rows += 1;
+        self.bytes += submission.work.size_bytes();
+        let lane = &mut self.lanes[index];
+        to(&mut lane.waiting, submission);
+        if lane.is_taken {
+            return;
+        }
+        if lane.waiting.len() == 1 {
+            self.offer(index);
+        } else {
+            self.ready_rows += 1;
+        }
+    }
+
+    /// A lane that is with nobody is ready if something waits in it.
+    fn offer(&mut self, lane: usize) {
+        let rows = self.lanes[lane].waiting.len();
+        if rows > 0 {
+            if self.ready_rows == 0 {
+                self.ready_since = Instant::now();
+            }
+            self.ready_rows += rows;
+            self.ready.push_back(lane);
+        }
+    }
+
+    fn withdraw(&mut self, now: Instant, late: &mut Vec<Reply>) {
+        for lane in &mut self.lanes {
+            for _ in 0..lane.waiting.len() {
+                let Some(submission) = lane.waiting.pop_front() else { break };
+                if submission.deadline <= now {
+                    self.rows -= 1;
+                    self.bytes -= submission.work.size_bytes();
+                    self.ready_rows -= usize::from(!lane.is_taken);
+                    late.push(submission.reply);
+                } else {
+                    lane.waiting.push_back(submission);
+                }
+            }
+        }
+        let lanes = &self.lanes;
+        self.ready.retain(|lane| !lanes[*lane].waiting.is_empty());
     }
 }
 
 pub(super) fn overloaded() -> Error {
     Error::new(ErrorKind::Overloaded, "too much waits to be stored").retry_after(Duration::from_secs(1))
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,10 +49,6 @@ impl Count {
     pub(crate) fn read(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
-
-    fn merge(&self, other: &Self) {
-        self.0.fetch_add(other.read(), Ordering::Relaxed);
-    }
 }
 
 /// What is counted rarely, for the whole engine.
@@ -167,21 +163,6 @@ impl CommitCounts {
         }
     }
 
-    /// Adds what another committer did.
-    pub(crate) fn merge(&self, other: &Self) {
-        self.accepted.merge(&other.accepted);
-        self.committed.merge(&other.committed);
-        self.duplicates.merge(&other.duplicates);
-        for (mine, theirs) in self.refusals.0.iter().zip(&other.refusals.0) {
-            mine.merge(theirs);
-        }
-        self.batch_size.merge(&other.batch_size);
-        self.times.merge(&other.times);
-        self.ambiguous.merge(&other.ambiguous);
-        self.unavailable.merge(&other.unavailable);
-        self.invalid.merge(&other.invalid);
-    }
-
     pub(crate) fn figures(&self) -> CommitFigures {
         let batch_size = self.batch_size.read(1.0);
         CommitFigures {
@@ -212,13 +193,6 @@ impl Buckets {
     fn record(&self, value: u64) {
         self.counts[self.bounds.partition_point(|bound| *bound < value)].one();
         self.sum.0.fetch_add(value, Ordering::Relaxed);
-    }
-
-    fn merge(&self, other: &Self) {
-        for (mine, theirs) in self.counts.iter().zip(&other.counts) {
-            mine.merge(theirs);
-        }
-        self.sum.merge(&other.sum);
     }
 
     /// What it holds, so many units making one.

@@ -75,7 +75,7 @@ fn engine(draw: &mut Draw) -> EngineConfig {
         session_behind_limit: draw.one_of(&[1, 4, 64]),
         gate_queue_bytes: draw.one_of(&[1_000, 1024 * 1024]),
         gate_repair_limit: draw.one_of(&[3, 1_000]),
-        commit_queue_rows: draw.one_of(&[4, 8_192]),
+        commit_queue_rows: draw.one_of(&[4, 32_768]),
         commit_batch_rows: draw.one_of(&[2, 1_024]),
         commit_deadline: draw.millis(1_000, 5_000),
         presence_lease: draw.one_of(&[Duration::from_secs(3), Duration::from_secs(10)]),
