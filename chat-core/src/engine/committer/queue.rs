@@ -28,8 +28,9 @@ const LANES: usize = 256;
 /// While a batch is in flight, so many rows are worth another.
 const WORTH_A_BATCH: usize = 128;
 
-/// Nobody waits longer for others to fill a batch. Models have no clock.
-const PATIENCE: Duration = Duration::from_millis(if cfg!(interleavings) { u32::MAX as u64 } else { 10 });
+/// Nobody waits longer for others to fill a batch: longer than a batch takes that is not stuck, so that few
+/// are in flight also where the store is busy. Models have no clock.
+const PATIENCE: Duration = Duration::from_millis(if cfg!(interleavings) { u32::MAX as u64 } else { 50 });
 
 /// One change on its way to the store, and who waits for it.
 pub(crate) struct Submission {
