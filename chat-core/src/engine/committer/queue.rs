@@ -5,8 +5,8 @@
 //! share all lanes, so that what is little goes into one batch, whoever takes it.
 //!
 //! A batch costs a store about the same whether it holds one item or fifty. So while one is in flight,
-//! another begins only when enough waits to be worth a batch of its own, or when something has waited
-//! for [`PATIENCE`]: a batch that is stuck holds up nobody else for longer.
+//! another begins only when enough waits to be worth a batch of its own. A batch that takes longer than
+//! [`PATIENCE`] is waited for no more: one that is stuck holds up nobody else.
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;
@@ -28,8 +28,8 @@ const LANES: usize = 256;
 /// While a batch is in flight, so many rows are worth another.
 const WORTH_A_BATCH: usize = 128;
 
-/// Nobody waits longer for others to fill a batch: longer than a batch takes that is not stuck, so that few
-/// are in flight also where the store is busy. Models have no clock.
+/// How long a batch takes at most that is not stuck: few are to be in flight also where the store is busy.
+/// Models have no clock.
 const PATIENCE: Duration = Duration::from_millis(if cfg!(interleavings) { u32::MAX as u64 } else { 50 });
 
 /// One change on its way to the store, and who waits for it.
@@ -118,17 +118,19 @@ pub(crate) struct Gathered {
 }
 
 /// Lanes that are with a committer.
-pub(crate) struct Lanes(Vec<usize>);
+pub(crate) struct Lanes {
+    lanes: Vec<usize>,
+    since: Instant,
+}
 
 struct State {
     lanes: Vec<Lane>,
     /// Lanes in which something waits and that are with nobody, in the order in which that came about.
     ready: VecDeque<usize>,
-    /// What waits in them, and since when there is anything.
+    /// What waits in them.
     ready_rows: usize,
-    ready_since: Instant,
-    /// Batches that were gathered and are not settled.
-    in_flight: usize,
+    /// Since when batches are in flight: gathered, and not settled.
+    in_flight: Vec<Instant>,
     /// What waits in all lanes.
     rows: usize,
     bytes: usize,
@@ -155,8 +157,7 @@ impl Queue {
             lanes: std::iter::repeat_with(Lane::default).take(LANES).collect(),
             ready: VecDeque::new(),
             ready_rows: 0,
-            ready_since: Instant::now(),
-            in_flight: 0,
+            in_flight: Vec::new(),
             rows: 0,
             bytes: 0,
             closed: false,
@@ -200,9 +201,10 @@ impl Queue {
         loop {
             let until = {
                 let mut state = self.lock();
-                match state.look(&self.bounds, Instant::now()) {
+                let now = Instant::now();
+                match state.look(&self.bounds, now) {
                     Look::Gather => {
-                        let gathered = state.gather(&self.bounds);
+                        let gathered = state.gather(&self.bounds, now);
                         let is_more = state.ready_rows > 0;
                         drop(state);
                         if is_more {
@@ -229,11 +231,13 @@ impl Queue {
         for submission in again.into_iter().rev() {
             state.add(submission, VecDeque::push_front);
         }
-        for lane in lanes.0 {
+        for lane in lanes.lanes {
             state.lanes[lane].is_taken = false;
             state.offer(lane);
         }
-        state.in_flight -= 1;
+        if let Some(ended) = state.in_flight.iter().position(|since| *since == lanes.since) {
+            state.in_flight.swap_remove(ended);
+        }
     }
 
     /// Withdraws what is past its deadline; nothing of it was written.
@@ -300,17 +304,16 @@ impl State {
             // What is with another committer, that one looks at when it comes back.
             return if self.closed { Look::End } else { Look::Wait(None) };
         }
-        let patient_until = self.ready_since + PATIENCE;
-        let begins = self.in_flight == 0
-            || self.ready_rows >= bounds.worth_a_batch()
-            || self.closed
-            || patient_until <= now;
-        if begins { Look::Gather } else { Look::Wait(Some(patient_until)) }
+        let patient_until = self.in_flight.iter().max().map(|since| *since + PATIENCE);
+        let waits = patient_until.is_some_and(|until| until > now)
+            && self.ready_rows < bounds.worth_a_batch()
+            && !self.closed;
+        if waits { Look::Wait(patient_until) } else { Look::Gather }
     }
 
     /// Takes whole lanes as far as a batch has room for them. Where much waits, others get their share.
-    fn gather(&mut self, bounds: &Bounds) -> Gathered {
-        let free = bounds.batches.saturating_sub(self.in_flight).max(1);
+    fn gather(&mut self, bounds: &Bounds, now: Instant) -> Gathered {
+        let free = bounds.batches.saturating_sub(self.in_flight.len()).max(1);
         let share = self.ready_rows.div_ceil(free).max(bounds.worth_a_batch());
         let most = share.min(bounds.batch_rows).max(1);
         let (mut submissions, mut lanes, mut bytes) =
@@ -341,8 +344,8 @@ impl State {
             }
             lanes.push(lane);
         }
-        self.in_flight += 1;
-        Gathered { submissions, lanes: Lanes(lanes) }
+        self.in_flight.push(now);
+        Gathered { submissions, lanes: Lanes { lanes, since: now } }
     }
 
     fn add(&mut self, submission: Submission, to: impl FnOnce(&mut VecDeque<Submission>, Submission)) {
@@ -365,9 +368,6 @@ impl State {
     fn offer(&mut self, lane: usize) {
         let rows = self.lanes[lane].waiting.len();
         if rows > 0 {
-            if self.ready_rows == 0 {
-                self.ready_since = Instant::now();
-            }
             self.ready_rows += rows;
             self.ready.push_back(lane);
         }
