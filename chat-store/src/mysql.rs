@@ -75,6 +75,7 @@ mod import;
 mod open;
 mod read;
 mod schema;
+mod script;
 mod settle;
 mod statement;
 

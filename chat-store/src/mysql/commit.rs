@@ -2,14 +2,24 @@
 //!
 //! What they name is locked and read beforehand, the heads first and in the order of their keys, each
 //! kind with one statement. Then each item is looked at as a whole before anything of it is written,
-//! in memory; and when all are, what they change is written with one statement for each table:
+//! in memory; and when all are, what they change is written with one statement for each table. None of
+//! these has an answer that anything depends on: while they are small they run with the commit, in one
+//! packet (`script.rs`), but on Galera.
 //!
 //! | round trips | for |
 //! |---|---|
 //! | 1 | locking the heads |
 //! | 1 each | members, accounts, devices and groups, where the batch names some |
+//! | 1 each | accounts, devices and settings of groups that are written |
+//! | 1 | entries, references, totals, members, heads, journal and the commit, of a small batch |
+//!
+//! In place of the last, of a large batch, and on Galera of every one:
+//!
+//! | round trips | for |
+//! |---|---|
 //! | 1 to 4 | entries, up to a thousand: see `statement.rs` |
-//! | 1 each | totals, members, heads, journal |
+//! | 1 each | references and members, where there are some |
+//! | 1 each | totals, heads, journal |
 //! | 1 | the commit |
 //!
 //! Records of commands are asked for when an item is refused, or when the log's uniqueness refused the
@@ -29,9 +39,12 @@ use std::collections::BTreeMap;
 
 use chat_core::store::{Append, Digest, Item, Once, Outcome, Placed, Precondition, RedactTarget, Write};
 use chat_core::{ConversationId, Seq, Timestamp};
-use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Params};
 
 use super::error::Failure;
+use super::script::{Packets, Script, literal_bytes};
+use super::statement::Insert;
 use heads::Heads;
 use log::Log;
 use members::Members;
@@ -55,7 +68,7 @@ pub(super) struct Work<'work> {
 }
 
 impl<'work> Work<'work> {
-    /// Evaluates the items and writes them, all but the commit of the transaction.
+    /// Evaluates the items and writes them, all but what is to run with the commit of the transaction.
     ///
     /// # Errors
     /// The transaction is to be rolled back then.
@@ -64,7 +77,8 @@ impl<'work> Work<'work> {
         row: Numbered,
         items: &[Item],
         lookup: Lookup,
-    ) -> Result<Vec<Outcome>, Failure> {
+        packets: Packets,
+    ) -> Result<(Vec<Outcome>, Script), Failure> {
         let heads = Heads::lock(conn, items).await?;
         let records = Records::find(conn, &heads, items, lookup).await?;
         let members = Members::find(conn, items).await?;
@@ -75,8 +89,8 @@ impl<'work> Work<'work> {
         for item in items {
             outcomes.push(work.item(item, items).await?);
         }
-        work.flush(row).await?;
-        Ok(outcomes)
+        let script = work.flush(row, packets).await?;
+        Ok((outcomes, script))
     }
 
     async fn item(&mut self, item: &Item, all: &[Item]) -> Result<Outcome, Failure> {
@@ -183,11 +197,30 @@ impl<'work> Work<'work> {
         self.log.trim(self.conn, head).await
     }
 
-    async fn flush(mut self, row: Numbered) -> Result<(), Failure> {
-        self.log.write_out(self.conn).await?;
-        self.members.write_out(self.conn).await?;
+    /// Writes what was changed, or leaves it to run with the commit where it is small.
+    async fn flush(mut self, row: Numbered, packets: Packets) -> Result<Script, Failure> {
+        // In the order of its changes, one statement each: seldom, and few.
         self.registry.write_out(self.conn).await?;
-        self.heads.write_out(self.conn).await?;
-        row.write(self.conn, &self.moved).await
+        let mut inserts = Vec::from(self.log.inserts());
+        inserts.extend(self.members.inserts());
+        inserts.push(self.heads.insert());
+        let journal = row.row(&self.moved);
+        let of_journal = journal.iter().flat_map(|(_, values)| values).map(literal_bytes);
+        let bytes = inserts.iter().map(Insert::script_bytes).chain(of_journal).sum();
+        let mut script = Script::default();
+        if packets.are_joined(bytes) {
+            inserts.iter().for_each(|insert| insert.add_to(&mut script));
+            if let Some((statement, values)) = journal {
+                script.add(statement, &values);
+            }
+            return Ok(script);
+        }
+        for insert in inserts {
+            insert.write(self.conn).await?;
+        }
+        if let Some((statement, values)) = journal {
+            self.conn.exec_drop(statement, Params::Positional(values)).await?;
+        }
+        Ok(script)
     }
 }

@@ -15,6 +15,8 @@ pub(super) enum Failure {
     Late,
     #[error("damaged row: {0}")]
     Damaged(&'static str),
+    #[error("the database left out an answer")]
+    Unanswered,
     #[error("the store is closed")]
     Closed,
     #[error("the range was trimmed")]
@@ -70,7 +72,7 @@ impl Failure {
             Self::Database(mysql_async::Error::Io(_) | mysql_async::Error::Driver(_)) => Remedy::Reconnect,
             Self::Database(_) => Remedy::Report(StoreErrorKind::Invalid),
             Self::Late | Self::Closed => Remedy::Report(StoreErrorKind::Unavailable),
-            Self::Damaged(_) | Self::Refused(_) => Remedy::Report(StoreErrorKind::Invalid),
+            Self::Damaged(_) | Self::Unanswered | Self::Refused(_) => Remedy::Report(StoreErrorKind::Invalid),
             Self::Trimmed => Remedy::Report(StoreErrorKind::Trimmed),
         }
     }
@@ -84,7 +86,7 @@ impl Failure {
     pub(super) fn spares_connection(&self) -> bool {
         match self {
             Self::Database(mysql_async::Error::Server(error)) => !ENDING.contains(&error.code),
-            Self::Database(_) | Self::Late => false,
+            Self::Database(_) | Self::Late | Self::Unanswered => false,
             Self::Damaged(_) | Self::Closed | Self::Trimmed | Self::Refused(_) => true,
         }
     }
@@ -154,7 +156,7 @@ mod tests {
         let lost = || Failure::Database(Error::Io(std::io::Error::other("reset").into()));
         assert_eq!(lost().remedy(), Remedy::Reconnect);
         assert_eq!(lost().during("writing").kind(), StoreErrorKind::Unavailable);
-        for failure in [lost(), Failure::Late, server(1053), server(1180)] {
+        for failure in [lost(), Failure::Late, Failure::Unanswered, server(1053), server(1180)] {
             assert_eq!(failure.remedy_of_commit(), Remedy::Report(StoreErrorKind::Ambiguous));
         }
     }

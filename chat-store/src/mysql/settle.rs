@@ -13,11 +13,16 @@ use super::commit::heads::locked_by;
 use super::commit::{Lookup, Numbered, Work};
 use super::connections::{Connections, Lease};
 use super::error::{Failure, Remedy};
+use super::script::{Packets, Stopped};
 
 /// After so many conflicts a batch goes on in halves, so that what is contended ends up alone.
 const SPLITTING: u32 = 4;
 /// After so many the database counts as unavailable, time left or not.
 const MOST_ATTEMPTS: u32 = 256;
+
+/// Who has been at a transaction for so long asks whether it still is in it. The server ends those of
+/// nodes that stand still for a second or two.
+const STANDING: Duration = Duration::from_millis(500);
 
 const ATTEMPTED: &str = "writing a batch";
 
@@ -117,9 +122,19 @@ impl Attempts<'_> {
         let lease = self.writers.take(self.deadline).await;
         let mut lease = lease.map_err(|failure| Failed::before_commit(failure, false))?;
         let was_reused = lease.is_reused();
-        let work = Work::evaluate(lease.conn(), self.row, items, lookup);
-        let outcomes = match timeout_at(self.deadline, work).await.unwrap_or(Err(Failure::Late)) {
-            Ok(outcomes) => outcomes,
+        let packets = if self.turns.is_some() { Packets::Each } else { Packets::Together };
+        let began = Instant::now();
+        let work = async {
+            let evaluated = Work::evaluate(lease.conn(), self.row, items, lookup, packets).await?;
+            if began.elapsed() > STANDING {
+                // A link that was lost meanwhile is noticed here, where nothing is in doubt, and not by
+                // a script that may have run.
+                lease.conn().query_drop("DO 0").await?;
+            }
+            Ok(evaluated)
+        };
+        let (outcomes, script) = match timeout_at(self.deadline, work).await.unwrap_or(Err(Failure::Late)) {
+            Ok(evaluated) => evaluated,
             Err(failure) => {
                 if failure.spares_connection() {
                     self.roll_back(lease).await;
@@ -127,19 +142,18 @@ impl Attempts<'_> {
                 return Err(Failed::before_commit(failure, was_reused));
             }
         };
-        let committing = async { Ok(lease.conn().query_drop("COMMIT").await?) };
-        match timeout_at(self.deadline, committing).await.unwrap_or(Err(Failure::Late)) {
+        let committing = timeout_at(self.deadline, script.commit(lease.conn())).await;
+        match committing.unwrap_or_else(|_| Err(Stopped::at_commit(Failure::Late))) {
             Ok(()) => {
                 lease.give_back();
                 Ok(outcomes)
             }
-            Err(failure) => {
-                let remedy = failure.remedy_of_commit();
-                if remedy == Remedy::Retry {
-                    // Certification failed. The connection is as good as before.
+            Err(stopped) => {
+                let remedy = stopped.remedy();
+                if stopped.spares_connection() {
                     self.roll_back(lease).await;
                 }
-                Err(Failed { remedy, failure, was_reused })
+                Err(Failed { remedy, failure: stopped.failure, was_reused })
             }
         }
     }

@@ -8,6 +8,7 @@ use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{Conn, Params, Value};
 
 use super::error::Failure;
+use super::script::{Script, literal_bytes};
 
 /// Keys of one query at most.
 const MOST_KEYS: usize = 1 << 11;
@@ -98,6 +99,36 @@ impl Rows {
             Filling::None => (rounded_down(within), rounded_down(within)),
             Filling::Last | Filling::Row(_) => (within, rounded_up(within)),
         }
+    }
+}
+
+/// An insert of rows that a batch has ready: `before VALUES (…), … after`.
+#[derive(Debug)]
+pub(super) struct Insert {
+    pub(super) before: &'static str,
+    pub(super) rows: Rows,
+    pub(super) after: &'static str,
+    pub(super) filling: Filling,
+}
+
+impl Insert {
+    /// Runs it now.
+    pub(super) async fn write(self, conn: &mut Conn) -> Result<(), Failure> {
+        self.rows.write(conn, self.before, self.after, &self.filling).await
+    }
+
+    /// Adds it to what runs with the commit, as one statement without filling.
+    pub(super) fn add_to(&self, script: &mut Script) {
+        let Self { before, rows, after, .. } = self;
+        if !rows.values.is_empty() {
+            let tuples = vec![&*rows.row; rows.values.len() / rows.parameters].join(", ");
+            script.add(&format!("{before} VALUES {tuples} {after}"), &rows.values);
+        }
+    }
+
+    /// About how many bytes its values take in a script.
+    pub(super) fn script_bytes(&self) -> usize {
+        self.rows.values.iter().map(literal_bytes).sum()
     }
 }
 

@@ -19,6 +19,8 @@ enum Cut {
     BeforeCommit,
     /// The server has answered, and the client does not learn what.
     AfterCommit,
+    /// The client learns what became of the first statement, and nothing of the commit.
+    AmongAnswers,
 }
 
 /// Stands between a store and its server, and breaks the next link on which a commit passes.
@@ -74,8 +76,22 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, cut: Arc<watch::Sen
                     return;
                 }
                 if cut == Cut::AfterCommit {
-                    let answer = server.read(&mut from_server).await;
-                    assert!(answer.is_ok_and(|length| length > 0), "the server answers");
+                    let mut answer = Vec::new();
+                    while !is_whole(&answer) {
+                        let read = server.read_buf(&mut answer).await;
+                        assert!(read.is_ok_and(|length| length > 0), "the server answers");
+                    }
+                    return;
+                }
+                if cut == Cut::AmongAnswers {
+                    let mut answer = Vec::new();
+                    while first_of_several(&answer).is_none() {
+                        let read = server.read_buf(&mut answer).await;
+                        assert!(read.is_ok_and(|length| length > 0), "the server answers");
+                    }
+                    let first = first_of_several(&answer).expect("just seen");
+                    // It hears of a statement that ran, and of nothing after it.
+                    let _ = client.write_all(first).await;
                     return;
                 }
             }
@@ -89,9 +105,35 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, cut: Arc<watch::Sen
     }
 }
 
-/// A packet of 7 bytes, the first of its exchange: a query, and its text.
+/// The first packet of its exchange: a query, whose text ends with the commit.
 fn is_commit(bytes: &[u8]) -> bool {
-    bytes == b"\x07\0\0\0\x03COMMIT"
+    bytes.get(3..5) == Some(b"\0\x03") && bytes.ends_with(b"COMMIT")
+}
+
+/// The packets that have arrived as a whole: three bytes of length, a number, and what they hold.
+fn packets(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut packets = Vec::new();
+    while let [low, middle, high, _, ..] = *bytes {
+        let length = 4 + usize::from(low) + (usize::from(middle) << 8) + (usize::from(high) << 16);
+        let Some((packet, rest)) = bytes.split_at_checked(length) else { break };
+        packets.push(packet);
+        bytes = rest;
+    }
+    packets
+}
+
+/// Whether a statement that was answered is the last: no flag says that there are more results. Rows
+/// affected and ids given are few, and take a byte each.
+fn is_last(packet: &[u8]) -> bool {
+    packet[4] != 0 || packet[7] & 0x08 == 0
+}
+
+fn is_whole(answer: &[u8]) -> bool {
+    packets(answer).last().is_some_and(|packet| is_last(packet))
+}
+
+fn first_of_several(answer: &[u8]) -> Option<&[u8]> {
+    packets(answer).first().copied().filter(|packet| !is_last(packet))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -116,6 +158,16 @@ async fn link_that_dies_before_the_commit_arrives_is_settled_by_running_again() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn link_that_dies_before_the_answer_to_a_commit_is_settled_by_running_again()
 -> Result<(), Box<dyn Error>> {
+    settled_by_running_again(Cut::AfterCommit).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn link_that_dies_among_the_answers_to_a_script_is_settled_by_running_again()
+-> Result<(), Box<dyn Error>> {
+    settled_by_running_again(Cut::AmongAnswers).await
+}
+
+async fn settled_by_running_again(cut: Cut) -> Result<(), Box<dyn Error>> {
     let server = shared().await;
     let database = server.make_database().await;
     let proxy = Proxy::before(server.port()).await;
@@ -123,7 +175,7 @@ async fn link_that_dies_before_the_answer_to_a_commit_is_settled_by_running_agai
     store.commit(&batch(1, 1, vec![message(1, group(1))])).await?;
     let doubtful = batch(1, 2, vec![message(2, group(1)), message(3, group(2))]);
     store.commit(&batch(1, 2, vec![message(9, group(2))])).await?;
-    proxy.cut_next(Cut::AfterCommit);
+    proxy.cut_next(cut);
     let error = store.commit(&doubtful).await.expect_err("the link died");
     assert_eq!((error.kind(), proxy.has_cut()), (StoreErrorKind::Ambiguous, true));
     // Others write on before it is settled.

@@ -15,6 +15,7 @@ mod galera;
 mod link;
 mod records;
 mod schema;
+mod script;
 #[expect(dead_code, reason = "others want more of it")]
 mod server;
 mod spread;

@@ -10,7 +10,7 @@ use mysql_async::prelude::Queryable;
 use super::super::error::Failure;
 use super::super::read::heads::{Lock, bare};
 use super::super::read::key;
-use super::super::statement::{Filling, Rows};
+use super::super::statement::{Filling, Insert, Rows};
 
 /// All heads that exist of those that the items name.
 #[derive(Debug)]
@@ -53,15 +53,15 @@ impl Heads {
         self.locked.get_mut(&id).ok_or(Failure::Damaged("a head that was made is gone"))
     }
 
-    /// Writes what the batch has changed.
-    pub(super) async fn write_out(&self, conn: &mut Conn) -> Result<(), Failure> {
+    /// What the batch has changed, to be written.
+    pub(super) fn insert(&self) -> Insert {
         let mut rows = Rows::of_columns(6);
         for head in self.changed.iter().filter_map(|id| self.locked.get(id)) {
             push(&mut rows, head);
         }
-        let update = "ON DUPLICATE KEY UPDATE seq = VALUES(seq), ordinal = VALUES(ordinal),
-                      time = VALUES(time), first_seq = VALUES(first_seq), rules_seq = VALUES(rules_seq)";
-        rows.write(conn, INSERT, update, &Filling::Last).await
+        let after = "ON DUPLICATE KEY UPDATE seq = VALUES(seq), ordinal = VALUES(ordinal),
+                     time = VALUES(time), first_seq = VALUES(first_seq), rules_seq = VALUES(rules_seq)";
+        Insert { before: INSERT, rows, after, filling: Filling::Last }
     }
 }
 

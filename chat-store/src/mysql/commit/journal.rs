@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bytes::BufMut;
 use chat_core::store::{Batch, WriterId};
 use chat_core::{ConversationId, Seq, Timestamp};
-use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Value};
 
 use super::super::error::Failure;
 
@@ -25,19 +25,15 @@ impl From<&Batch> for Numbered {
 }
 
 impl Numbered {
-    /// Writes the row, if anything moved.
+    /// The statement that writes the row, and its values, if anything moved.
     ///
     /// A number that is not past the writer's last is moved up: whoever has followed past it must find
     /// this row. The server does so by itself. Trying and being refused would cost more than a round
     /// trip: on Galera that refusal can hide that the transaction was rolled back for another server's,
     /// and what follows would be committed without what came before.
-    pub(super) async fn write(
-        self,
-        conn: &mut Conn,
-        moved: &BTreeMap<ConversationId, Seq>,
-    ) -> Result<(), Failure> {
+    pub(super) fn row(self, moved: &BTreeMap<ConversationId, Seq>) -> Option<(&'static str, Vec<Value>)> {
         if moved.is_empty() {
-            return Ok(());
+            return None;
         }
         let mut bytes = Vec::with_capacity(moved.len() * 26);
         for (conversation, seq) in moved {
@@ -49,7 +45,8 @@ impl Numbered {
         let insert = "INSERT INTO journal (writer, number, time, moved)
                       SELECT ?, GREATEST(?, COALESCE(MAX(number) + 1, 0)), ?, ? FROM journal WHERE writer = ?";
         let writer = self.writer.0;
-        Ok(conn.exec_drop(insert, (writer, self.number, self.now.0, bytes, writer)).await?)
+        let (number, now) = (self.number, self.now.0);
+        Some((insert, vec![writer.into(), number.into(), now.into(), bytes.into(), writer.into()]))
     }
 }
 

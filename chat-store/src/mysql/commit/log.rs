@@ -9,7 +9,7 @@ use mysql_async::{Conn, Value};
 
 use super::super::error::Failure;
 use super::super::read::{self, key};
-use super::super::statement::{Filling, Rows};
+use super::super::statement::{Filling, Insert, Rows};
 
 /// The entries of a batch that are not written yet.
 #[derive(Debug)]
@@ -70,9 +70,17 @@ impl Log {
 
     /// Writes what is not written yet.
     pub(super) async fn write_out(&mut self, conn: &mut Conn) -> Result<(), Failure> {
+        for insert in self.inserts() {
+            insert.write(conn).await?;
+        }
+        Ok(())
+    }
+
+    /// What is not written yet, for others to write.
+    pub(super) fn inserts(&mut self) -> [Insert; 2] {
         let Self { rows, referring, .. } = std::mem::take(self);
-        rows.write(conn, INSERT, "", &Filling::None).await?;
-        referring.write(conn, INSERT_REFERRING, "", &Filling::None).await
+        let insert = |before, rows| Insert { before, rows, after: "", filling: Filling::None };
+        [insert(INSERT, rows), insert(INSERT_REFERRING, referring)]
     }
 
     /// The number of countable entries up to a seq, which is taken for the nearest that is known: the

@@ -8,7 +8,7 @@ use mysql_async::Conn;
 
 use super::super::error::Failure;
 use super::super::read;
-use super::super::statement::{Filling, Rows};
+use super::super::statement::{Filling, Insert, Rows};
 use super::log::Log;
 
 /// The order in which the table holds members.
@@ -102,8 +102,8 @@ impl Members {
         }
     }
 
-    /// Writes what the batch has changed.
-    pub(super) async fn write_out(&self, conn: &mut Conn) -> Result<(), Failure> {
+    /// What the batch has changed, to be written: totals alone, and whole rows.
+    pub(super) fn inserts(&self) -> Vec<Insert> {
         let total = |((conversation, user), more): (&Key, u64)| {
             let blank = Member::blank(*conversation, *user);
             let row = [
@@ -115,14 +115,16 @@ impl Members {
             ];
             (blank, row)
         };
+        let mut inserts = Vec::new();
         if let Some((last, _)) = self.counted.last_key_value() {
             let (blank, nothing_more) = total((last, 0));
             let mut totals = Rows::like(counting(&blank));
             for (key, more) in &self.counted {
                 totals.push(total((key, *more)).1);
             }
-            let add = "ON DUPLICATE KEY UPDATE own = own + VALUES(own)";
-            totals.write(conn, INSERT, add, &Filling::Row(nothing_more.into())).await?;
+            let (after, filling) =
+                ("ON DUPLICATE KEY UPDATE own = own + VALUES(own)", Filling::Row(nothing_more.into()));
+            inserts.push(Insert { before: INSERT, rows: totals, after, filling });
         }
         let mut rows = Rows::of_columns(14);
         for loaded in self.loaded.values().filter(|loaded| loaded.is_changed) {
@@ -130,13 +132,14 @@ impl Members {
                 push(&mut rows, member);
             }
         }
-        let update = "ON DUPLICATE KEY UPDATE
+        let after = "ON DUPLICATE KEY UPDATE
              standing = VALUES(standing), relation = VALUES(relation), blocked = VALUES(blocked),
              muted_until = VALUES(muted_until), joined_seq = VALUES(joined_seq),
              visible_from = VALUES(visible_from), left_seq = VALUES(left_seq),
              read_seq = VALUES(read_seq), read_ordinal = VALUES(read_ordinal),
              read_own = VALUES(read_own), delivered = VALUES(delivered), own = VALUES(own)";
-        rows.write(conn, INSERT, update, &Filling::Last).await
+        inserts.push(Insert { before: INSERT, rows, after, filling: Filling::Last });
+        inserts
     }
 }
 
