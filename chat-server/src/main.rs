@@ -9,15 +9,9 @@ use std::time::Duration;
 
 use chat_server::{ExchangeError, Migration, Resume, Server, Settings, Stopped, in_full};
 use clap::Parser;
-use mimalloc::MiMalloc;
 
 use arguments::{Arguments, Task};
 use signals::Signals;
-
-/// A message allocates some dozens of times, in one thread and frees in another: a fifth less of the
-/// processor than with the allocator of the C library.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// It could not start, or not be done.
 const CANNOT_START: u8 = 1;

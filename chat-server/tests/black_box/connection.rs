@@ -25,6 +25,8 @@ pub(crate) struct Connection {
     pushes: VecDeque<Push>,
     /// The last entry of each conversation that [`Connection::entries`] was told.
     positions: BTreeMap<ConversationId, Seq>,
+    /// What of a conversation it takes for read.
+    known: BTreeMap<ConversationId, Seq>,
 }
 
 impl Connection {
@@ -42,8 +44,9 @@ impl Connection {
 
     fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("it is connected");
-        let (received, pushes, positions) = (BytesMut::new(), VecDeque::new(), BTreeMap::new());
-        Self { stream, received, last_id: 0, pushes, positions }
+        let (received, pushes, last_id) = (BytesMut::new(), VecDeque::new(), 0);
+        let (positions, known) = (BTreeMap::new(), BTreeMap::new());
+        Self { stream, received, last_id, pushes, positions, known }
     }
 
     /// One with a new account.
@@ -154,6 +157,12 @@ impl Connection {
         }
     }
 
+    /// Takes a conversation for read up to an entry, as if it had been: what is told of that is passed over.
+    pub(crate) fn know(&mut self, of: ConversationId, upto: Seq) {
+        self.known.insert(of, upto);
+        self.positions.insert(of, upto);
+    }
+
     /// Entries of this conversation, until there are so many: pushed, or read where the server says that
     /// this connection is behind, and then passed over when they are pushed as well.
     pub(crate) async fn entries(&mut self, of: ConversationId, count: usize) -> Vec<Entry> {
@@ -174,7 +183,8 @@ impl Connection {
                 }
                 _ => continue,
             };
-            heard.extend(told.into_iter().filter(|entry| entry.seq > read));
+            let passed_over = read.max(self.known.get(&of).copied().unwrap_or(0));
+            heard.extend(told.into_iter().filter(|entry| entry.seq > passed_over));
             if let Some(last) = heard.last() {
                 self.positions.insert(of, last.seq.max(position));
             }
