@@ -49,7 +49,11 @@ enum What {
     /// A pair beside a group of 10,000 in full flow.
     Beside,
     /// The same on MariaDB and Redis: one node and three, beside what MariaDB alone writes.
-    Cluster,
+    Cluster {
+        /// How often each is measured, in turns; what is printed are the medians.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+    },
     /// A process of clients; started by the others.
     #[command(hide = true)]
     Client(Job),
@@ -71,7 +75,7 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let bench = Bench { span: arguments.span, folder: arguments.folder.clone() };
     match &arguments.command {
         Some(What::Client(job)) => println!("report {}", scenario::run(job).await?.line()),
-        Some(What::Cluster) => cluster::run(bench.folder()?, bench.span).await?,
+        Some(What::Cluster { rounds }) => cluster::run(bench.folder()?, bench.span, (*rounds).max(1)).await?,
         Some(What::Bare) => bench.bare()?,
         Some(What::Senders) => bench.senders().await?,
         Some(What::Group) => bench.group().await?,

@@ -1,5 +1,7 @@
 //! Nodes on MariaDB and Redis, beside what MariaDB alone writes in the same run.
 
+use std::fmt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chat_store::mysql::{MysqlOptions, MysqlStore};
@@ -11,7 +13,8 @@ use tokio::task::JoinSet;
 use super::Failure;
 use super::backends::Backends;
 use super::crowd::{Crowd, quantiles};
-use super::prepare;
+use super::prepare::{self, Prepared};
+use super::scenario::Report;
 use super::server::Server;
 
 /// Senders, and how many messages each has in flight.
@@ -20,51 +23,140 @@ const LOADS: [(usize, usize); 4] = [(1, 1), (64, 1), (1_000, 1), (64, 16)];
 /// Rows of one transaction, and connections that write at the same time.
 const BARE: [(usize, usize); 5] = [(1, 1), (64, 1), (1_000, 1), (100, 4), (1_000, 4)];
 
-/// Measures and prints.
+/// How many nodes, and whether Redis is their bus.
+const CLUSTERS: [(usize, bool); 3] = [(1, false), (1, true), (3, true)];
+
+/// What is compared in the end: the last with the one before.
+const COMPARED: [usize; 2] = [1, 2];
+
+/// Nodes over one database.
+struct Cluster {
+    nodes: usize,
+    name: String,
+    store: String,
+    bus: Option<String>,
+    prepared: Prepared,
+    folder: TempDir,
+}
+
+/// What one load came to.
+struct Sample {
+    report: Report,
+    /// Processor time of all nodes, in seconds for each message.
+    cpu: f64,
+}
+
+/// Measures everything so many times, in turns, and prints the medians.
 ///
 /// # Errors
 /// A server does not start, or does what it must not.
-pub async fn run(folder: TempDir, span: u64) -> Result<(), Failure> {
+pub async fn run(folder: TempDir, span: u64, rounds: usize) -> Result<(), Failure> {
     let backends = Backends::start(folder.path()).await?;
     let bare = backends.database("bare").await?;
-    for (batch, connections) in BARE {
-        let rate = rows_per_second(&bare, batch, connections, Duration::from_secs(span)).await?;
-        println!("bare MariaDB, {connections} connections, batches of {batch}: {rate:.0} rows/s");
+    let mut clusters = Vec::new();
+    for (nodes, bus) in CLUSTERS {
+        let bus = bus.then(|| backends.redis());
+        clusters.push(Cluster::prepare(&backends, nodes, bus, folder.path()).await?);
     }
-    for (nodes, bus) in [(1, false), (1, true), (3, true)] {
-        let name = format!("chat_{nodes}_{bus}");
-        let address = backends.database(&name).await?;
-        let store = MysqlStore::connect(&address, &MysqlOptions::default()).await?;
-        let prepared = prepare::prepare_in(store, LOADS[2].0, 0).await?;
-        let folder = tempfile::tempdir_in(folder.path())?;
-        for (count, window) in LOADS {
-            let mut servers = Vec::new();
-            for node in 0..nodes {
-                let node = format!("{name}_node{node}");
-                let mut arguments = vec!["--store", &address, "--node", &node];
-                let redis = backends.redis();
-                if bus {
-                    arguments.extend(["--bus", &redis]);
-                }
-                servers.push(Server::start(folder.path(), &arguments).await?);
-            }
-            let job = Crowd::new("senders", count, span).with("--window", window);
-            let (report, cpu) = job.run_on(&servers, folder.path(), &prepared).await?;
-            println!(
-                "{nodes} node(s), {}, {count} senders, {window} in flight each: {:.0} durable sends/s; \
-                 acknowledged {}; delivered {}; nodes {:.1} µs of processor per message",
-                if bus { "Redis" } else { "no bus" },
-                report.rate,
-                quantiles(report.acknowledged_us),
-                quantiles(report.delivered_us),
-                cpu * 1e6,
-            );
-            for server in servers {
-                server.stop().await?;
+    let mut rows = BARE.map(|_| Vec::new());
+    let mut samples = LOADS.map(|_| CLUSTERS.map(|_| Vec::new()));
+    for round in 1..=rounds {
+        eprintln!("round {round} of {rounds}");
+        for ((batch, connections), rates) in BARE.into_iter().zip(&mut rows) {
+            rates.push(rows_per_second(&bare, batch, connections, Duration::from_secs(span)).await?);
+        }
+        for ((count, window), samples) in LOADS.into_iter().zip(&mut samples) {
+            for (cluster, samples) in clusters.iter().zip(samples) {
+                samples.push(cluster.measure(count, window, span).await?);
             }
         }
     }
+    for ((batch, connections), rates) in BARE.into_iter().zip(&rows) {
+        println!(
+            "bare MariaDB, {connections} connections, batches of {batch}: {:.0} rows/s",
+            median(rates.iter().copied())
+        );
+    }
+    for ((count, window), samples) in LOADS.into_iter().zip(&samples) {
+        for (cluster, samples) in clusters.iter().zip(samples) {
+            println!("{cluster}, {count} senders, {window} in flight each: {}", summary(samples));
+        }
+        let [one, several] = COMPARED.map(|index| &samples[index]);
+        let ratios: Vec<_> = one.iter().zip(several).map(|(one, several)| several.cpu / one.cpu).collect();
+        println!(
+            "{count} senders, {window} in flight each: {} takes {:.2} times the processor time of {} ({})",
+            clusters[COMPARED[1]],
+            median(ratios.iter().copied()),
+            clusters[COMPARED[0]],
+            ratios.iter().map(|ratio| format!("{ratio:.2}")).collect::<Vec<_>>().join(", "),
+        );
+    }
     Ok(())
+}
+
+impl Cluster {
+    async fn prepare(
+        backends: &Backends,
+        nodes: usize,
+        bus: Option<String>,
+        folder: &Path,
+    ) -> Result<Self, Failure> {
+        let name = format!("chat_{nodes}_{}", if bus.is_some() { "redis" } else { "alone" });
+        let store = backends.database(&name).await?;
+        let opened = MysqlStore::connect(&store, &MysqlOptions::default()).await?;
+        let prepared = prepare::prepare_in(opened, LOADS[2].0, 0).await?;
+        Ok(Self { nodes, name, store, bus, prepared, folder: tempfile::tempdir_in(folder)? })
+    }
+
+    /// Starts the nodes, measures them under one load, and stops them.
+    async fn measure(&self, count: usize, window: usize, span: u64) -> Result<Sample, Failure> {
+        let mut servers = Vec::new();
+        for node in 0..self.nodes {
+            let node = format!("{}_node{node}", self.name);
+            let mut arguments = vec!["--store", &self.store, "--node", &node];
+            if let Some(bus) = &self.bus {
+                arguments.extend(["--bus", bus]);
+            }
+            servers.push(Server::start(self.folder.path(), &arguments).await?);
+        }
+        let job = Crowd::new("senders", count, span).with("--window", window);
+        let (report, cpu) = job.run_on(&servers, self.folder.path(), &self.prepared).await?;
+        for server in servers {
+            server.stop().await?;
+        }
+        Ok(Sample { report, cpu })
+    }
+}
+
+impl fmt::Display for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bus = if self.bus.is_some() { "Redis" } else { "no bus" };
+        write!(f, "{} node(s), {bus}", self.nodes)
+    }
+}
+
+fn summary(samples: &[Sample]) -> String {
+    let of = |value: fn(&Sample) -> f64| median(samples.iter().map(value));
+    let times = |times: fn(&Report) -> (u64, u64)| {
+        let each = |place: fn((u64, u64)) -> u64| {
+            median(samples.iter().map(|sample| place(times(&sample.report)) as f64)) as u64
+        };
+        quantiles((each(|(half, _)| half), each(|(_, most)| most)))
+    };
+    format!(
+        "{:.0} durable sends/s; acknowledged {}; delivered {}; nodes {:.1} µs of processor per message",
+        of(|sample| sample.report.rate),
+        times(|report| report.acknowledged_us),
+        times(|report| report.delivered_us),
+        of(|sample| sample.cpu) * 1e6,
+    )
+}
+
+/// The middle one, or the greater of the two in the middle.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Rows per second of transactions with one multi-row insert into a log and one multi-row upsert of
