@@ -37,6 +37,9 @@
 //! | 100 | 7 | 0.87 (0.57–0.93) | 0.56 (0.51–0.58) |
 //! | 1,000 | 8 | 0.56 (0.51–0.60) | 0.65 (0.45–0.70) |
 //!
+//! Since then all but the first of a small batch's statements travel in one packet (`mysql/script.rs`; not on
+//! Galera), which the shares do not show. `benches/README.md` of the repository has what that was worth to nodes.
+//!
 //! What a batch costs beyond the bare limit is the locking read of its heads, the upsert of its senders'
 //! totals and its row of the journal.
 //!
