@@ -93,7 +93,6 @@ pub(in crate::mysql) fn push(rows: &mut Rows, head: &Head) {
     ]);
 }
 
-/// Which conversations an item has to do with, and which of them need a head.
 /// The conversations whose heads the items lock.
 pub(in crate::mysql) fn locked_by(items: &[Item]) -> BTreeSet<ConversationId> {
     let (mut named, mut needed) = (BTreeSet::new(), BTreeSet::new());
@@ -104,6 +103,7 @@ pub(in crate::mysql) fn locked_by(items: &[Item]) -> BTreeSet<ConversationId> {
     named
 }
 
+/// Which conversations an item has to do with, and which of them need a head.
 fn name(item: &Item, named: &mut BTreeSet<ConversationId>, needed: &mut BTreeSet<ConversationId>) {
     needed.extend(item.append.iter().map(|append| append.conversation));
     for precondition in &item.require {
