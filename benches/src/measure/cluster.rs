@@ -23,15 +23,30 @@ const LOADS: [(usize, usize); 4] = [(1, 1), (64, 1), (1_000, 1), (64, 16)];
 /// Rows of one transaction, and connections that write at the same time.
 const BARE: [(usize, usize); 5] = [(1, 1), (64, 1), (1_000, 1), (100, 4), (1_000, 4)];
 
-/// How many nodes, and whether Redis is their bus.
-const CLUSTERS: [(usize, bool); 3] = [(1, false), (1, true), (3, true)];
+/// What bears the loads.
+const SHAPES: [Shape; 4] = [
+    Shape { nodes: 1, bus: false, share: 1 },
+    Shape { nodes: 1, bus: true, share: 1 },
+    Shape { nodes: 1, bus: true, share: 3 },
+    Shape { nodes: 3, bus: true, share: 1 },
+];
 
-/// What is compared in the end: the last with the one before.
-const COMPARED: [usize; 2] = [1, 2];
+/// What the last of them is compared with in the end: with one node that has all senders, and with
+/// one that has as many as each of the three.
+const BESIDE: [usize; 2] = [1, 2];
+
+#[derive(Clone, Copy)]
+struct Shape {
+    nodes: usize,
+    /// Whether Redis is their bus.
+    bus: bool,
+    /// They get one sender out of so many of a load's.
+    share: usize,
+}
 
 /// Nodes over one database.
 struct Cluster {
-    nodes: usize,
+    shape: Shape,
     name: String,
     store: String,
     bus: Option<String>,
@@ -54,12 +69,11 @@ pub async fn run(folder: TempDir, span: u64, rounds: usize) -> Result<(), Failur
     let backends = Backends::start(folder.path()).await?;
     let bare = backends.database("bare").await?;
     let mut clusters = Vec::new();
-    for (nodes, bus) in CLUSTERS {
-        let bus = bus.then(|| backends.redis());
-        clusters.push(Cluster::prepare(&backends, nodes, bus, folder.path()).await?);
+    for shape in SHAPES {
+        clusters.push(Cluster::prepare(&backends, shape, folder.path()).await?);
     }
     let mut rows = BARE.map(|_| Vec::new());
-    let mut samples = LOADS.map(|_| CLUSTERS.map(|_| Vec::new()));
+    let mut samples = LOADS.map(|_| SHAPES.map(|_| Vec::new()));
     for round in 1..=rounds {
         eprintln!("round {round} of {rounds}");
         for ((batch, connections), rates) in BARE.into_iter().zip(&mut rows) {
@@ -81,37 +95,37 @@ pub async fn run(folder: TempDir, span: u64, rounds: usize) -> Result<(), Failur
         for (cluster, samples) in clusters.iter().zip(samples) {
             println!("{cluster}, {count} senders, {window} in flight each: {}", summary(samples));
         }
-        let [one, several] = COMPARED.map(|index| &samples[index]);
-        let ratios: Vec<_> = one.iter().zip(several).map(|(one, several)| several.cpu / one.cpu).collect();
-        println!(
-            "{count} senders, {window} in flight each: {} takes {:.2} times the processor time of {} ({})",
-            clusters[COMPARED[1]],
-            median(ratios.iter().copied()),
-            clusters[COMPARED[0]],
-            ratios.iter().map(|ratio| format!("{ratio:.2}")).collect::<Vec<_>>().join(", "),
-        );
+        let last = samples.len() - 1;
+        for beside in BESIDE {
+            let pairs = samples[beside].iter().zip(&samples[last]);
+            let ratios: Vec<_> = pairs.map(|(one, several)| several.cpu / one.cpu).collect();
+            println!(
+                "{count} senders, {window} in flight each: {} takes {:.2} times the processor time per message of {} ({})",
+                clusters[last],
+                median(ratios.iter().copied()),
+                clusters[beside],
+                ratios.iter().map(|ratio| format!("{ratio:.2}")).collect::<Vec<_>>().join(", "),
+            );
+        }
     }
     Ok(())
 }
 
 impl Cluster {
-    async fn prepare(
-        backends: &Backends,
-        nodes: usize,
-        bus: Option<String>,
-        folder: &Path,
-    ) -> Result<Self, Failure> {
-        let name = format!("chat_{nodes}_{}", if bus.is_some() { "redis" } else { "alone" });
+    async fn prepare(backends: &Backends, shape: Shape, folder: &Path) -> Result<Self, Failure> {
+        let Shape { nodes, bus, share } = shape;
+        let name = format!("chat_{nodes}_{}_{share}", if bus { "redis" } else { "alone" });
         let store = backends.database(&name).await?;
         let opened = MysqlStore::connect(&store, &MysqlOptions::default()).await?;
         let prepared = prepare::prepare_in(opened, LOADS[2].0, 0).await?;
-        Ok(Self { nodes, name, store, bus, prepared, folder: tempfile::tempdir_in(folder)? })
+        let bus = bus.then(|| backends.redis());
+        Ok(Self { shape, name, store, bus, prepared, folder: tempfile::tempdir_in(folder)? })
     }
 
     /// Starts the nodes, measures them under one load, and stops them.
     async fn measure(&self, count: usize, window: usize, span: u64) -> Result<Sample, Failure> {
         let mut servers = Vec::new();
-        for node in 0..self.nodes {
+        for node in 0..self.shape.nodes {
             let node = format!("{}_node{node}", self.name);
             let mut arguments = vec!["--store", &self.store, "--node", &node];
             if let Some(bus) = &self.bus {
@@ -119,7 +133,7 @@ impl Cluster {
             }
             servers.push(Server::start(self.folder.path(), &arguments).await?);
         }
-        let job = Crowd::new("senders", count, span).with("--window", window);
+        let job = Crowd::new("senders", self.shape.share_of(count), span).with("--window", window);
         let (report, cpu) = job.run_on(&servers, self.folder.path(), &self.prepared).await?;
         for server in servers {
             server.stop().await?;
@@ -128,10 +142,19 @@ impl Cluster {
     }
 }
 
+impl Shape {
+    /// Its share of so many senders: pairs, or one alone.
+    fn share_of(self, senders: usize) -> usize {
+        if senders == 1 { 1 } else { (senders / self.share).next_multiple_of(2) }
+    }
+}
+
 impl fmt::Display for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shape { nodes, share, .. } = self.shape;
         let bus = if self.bus.is_some() { "Redis" } else { "no bus" };
-        write!(f, "{} node(s), {bus}", self.nodes)
+        write!(f, "{nodes} node(s), {bus}")?;
+        if share > 1 { write!(f, ", one of {share} senders") } else { Ok(()) }
     }
 }
 
