@@ -1,7 +1,9 @@
 //! Who listens on this node: sessions by user, gates by conversation, and delivery between them.
 
+mod bonds;
 mod census;
 mod consequences;
+mod listening;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError};
@@ -142,61 +144,6 @@ impl Hub {
         self.user_shard(user).contains_key(&user)
     }
 
-    /// Adds to a user's contacts, for presence, and to those whom the user has blocked. What notices
-    /// have added meanwhile stays.
-    pub(crate) fn add_bonds(&self, user: UserId, contacts: BTreeSet<UserId>, blocked: BTreeSet<UserId>) {
-        if let Some(local) = self.user_shard(user).get_mut(&user) {
-            for contact in contacts {
-                if !local.parted.contains(&contact) && local.contacts.insert(contact) {
-                    self.watch(contact, user);
-                }
-            }
-            local.blocked.extend(blocked);
-        }
-    }
-
-    /// Those with sessions here who are to be told of a user's presence. Where the user is connected
-    /// here, too, both must count the other as a contact at this moment.
-    pub(crate) fn watchers(&self, of: UserId) -> BTreeSet<UserId> {
-        let mut watchers = self.watcher_shard(of).get(&of).cloned().unwrap_or_default();
-        if let Some(local) = self.user_shard(of).get(&of) {
-            watchers.retain(|watcher| local.contacts.contains(watcher));
-        }
-        watchers
-    }
-
-    /// Called under the lock of the watcher's shard, so that it agrees with the watcher's contacts.
-    fn watch(&self, user: UserId, watcher: UserId) {
-        self.watcher_shard(user).entry(user).or_default().insert(watcher);
-    }
-
-    /// As [`Hub::watch`].
-    fn unwatch(&self, user: UserId, watcher: UserId) {
-        let mut shard = self.watcher_shard(user);
-        if let Some(watchers) = shard.get_mut(&user) {
-            watchers.remove(&watcher);
-            if watchers.is_empty() {
-                shard.remove(&user);
-            }
-        }
-    }
-
-    /// Whether a user with sessions here has blocked another.
-    pub(crate) fn has_blocked(&self, user: UserId, other: UserId) -> bool {
-        self.user_shard(user).get(&user).is_some_and(|local| local.blocked.contains(&other))
-    }
-
-    /// Whether nothing ephemeral passes between the two of a direct conversation: known to a node
-    /// that has sessions of the one who blocked.
-    fn is_cut(&self, conversation: &ConversationId) -> bool {
-        match conversation {
-            ConversationId::Direct(pair) => {
-                self.has_blocked(pair.low(), pair.high()) || self.has_blocked(pair.high(), pair.low())
-            }
-            _ => false,
-        }
-    }
-
     /// Queues an ephemeral event for all sessions of a user but one.
     pub(crate) fn tell_user(&self, user: UserId, ephemeral: Ephemeral, except: Option<u64>) {
         for session in self.sessions(user) {
@@ -222,63 +169,6 @@ impl Hub {
     /// The gate of a conversation, if anyone here listens to it.
     pub(crate) fn gate(&self, conversation: &ConversationId) -> Option<Arc<Gate>> {
         self.gate_shard(conversation).get(conversation).cloned()
-    }
-
-    /// Lets a session listen to a conversation. Whether the gate knew its position; else
-    /// [`Hub::begin`] must follow with the head read after this.
-    pub(crate) fn attach(&self, conversation: ConversationId, outbox: &Arc<Outbox>) -> bool {
-        // Of a direct conversation that had no head when they began, earlier sessions of its users
-        // have no gate: once there is one, nothing else would let them listen.
-        let bystanders = match self.gate(&conversation) {
-            Some(_) => Vec::new(),
-            None => self.participants(&conversation),
-        };
-        let known = {
-            let mut gates = self.gate_shard(&conversation);
-            let is_new = !gates.contains_key(&conversation);
-            let gate = gates.entry(conversation).or_insert_with(|| Arc::new(Gate::new(conversation, None)));
-            // Under the shard's lock, as wherever a gate and its listener part: both know of each other,
-            // or neither does.
-            outbox.remember(conversation);
-            let known = gate.attach(outbox);
-            for bystander in bystanders.iter().filter(|one| is_new && one.session != outbox.session) {
-                bystander.remember(conversation);
-                if bystander.opens(conversation) {
-                    gate.attach(bystander);
-                } else {
-                    gate.attach_bystander(bystander);
-                }
-            }
-            known
-        };
-        self.detach_ended(&conversation, outbox);
-        for bystander in &bystanders {
-            self.detach_ended(&conversation, bystander);
-        }
-        known
-    }
-
-    /// The sessions here of the two users of a direct conversation; none of another one.
-    fn participants(&self, conversation: &ConversationId) -> Vec<Arc<Outbox>> {
-        let ConversationId::Direct(pair) = conversation else { return Vec::new() };
-        let mut sessions = self.sessions(pair.low());
-        sessions.extend(self.sessions(pair.high()));
-        sessions
-    }
-
-    /// A session that ended meanwhile may have left its gates before this one knew it.
-    fn detach_ended(&self, conversation: &ConversationId, outbox: &Outbox) {
-        if outbox.ended().is_some() {
-            self.leave(conversation, outbox);
-        }
-    }
-
-    /// Tells a gate where a session begins that was attached before its position was known.
-    pub(crate) fn begin(&self, conversation: &ConversationId, outbox: &Outbox, head: Seq) {
-        if let Some(gate) = self.gate(conversation) {
-            let offered = gate.begin(outbox, head);
-            self.carry_on(&gate, offered);
-        }
     }
 
     /// Cuts consecutive entries into chunks, each ending where somebody stops being a member.
@@ -332,37 +222,6 @@ impl Hub {
             .and_modify(|least| *least = told.min(*least))
             .or_insert(told);
         self.entered_wake.notify_one();
-    }
-
-    /// Lets everybody listen to nothing more: whoever listens from now on begins anew.
-    pub(crate) fn forget_gates(&self) {
-        for shard in &self.gates {
-            let mut gates = lock(shard);
-            for (conversation, gate) in std::mem::take(&mut *gates) {
-                for listener in gate.detach_user(None) {
-                    listener.forget(&conversation);
-                }
-                lock(&self.closed).insert(conversation);
-            }
-        }
-        self.closed_wake.notify_one();
-    }
-
-    /// Lets a session listen to a conversation no more.
-    pub(crate) fn leave(&self, conversation: &ConversationId, outbox: &Outbox) {
-        self.close_if(conversation, |gate| {
-            outbox.forget(conversation);
-            gate.detach(outbox.session)
-        });
-        self.go_on_without(conversation);
-    }
-
-    /// Lets those who stay hear a direct conversation, if somebody left who would have said where it begins.
-    fn go_on_without(&self, conversation: &ConversationId) {
-        if let (ConversationId::Direct(_), Some(gate)) = (conversation, self.gate(conversation)) {
-            let offered = gate.begin_abandoned();
-            self.carry_on(&gate, offered);
-        }
     }
 
     /// Takes the users who have entered groups.
@@ -433,45 +292,6 @@ impl Hub {
     fn report_hole(&self, conversation: ConversationId) {
         lock(&self.holes).entry(conversation).or_insert_with(Instant::now);
         self.holes_wake.notify_one();
-    }
-
-    fn gate_or_create(&self, conversation: ConversationId) -> Option<Arc<Gate>> {
-        if let Some(gate) = self.gate(&conversation) {
-            return Some(gate);
-        }
-        let sessions = self.participants(&conversation);
-        if sessions.is_empty() {
-            return None;
-        }
-        let gate = {
-            let mut gates = self.gate_shard(&conversation);
-            // Sessions attach to all conversations that have a head when they begin: where one has begun
-            // and there is no gate, this one had none. Where all are beginning right now, it may be long,
-            // and they say where to go on.
-            let beginning = sessions.iter().filter(|session| session.opens(conversation)).count();
-            let last = (beginning < sessions.len()).then_some(0);
-            // Nobody else finds the gate before the sessions listen: what passes it is heard.
-            let gate = gates.entry(conversation).or_insert_with(|| Arc::new(Gate::new(conversation, last)));
-            for session in &sessions {
-                session.remember(conversation);
-                gate.attach(session);
-            }
-            Arc::clone(gate)
-        };
-        for session in &sessions {
-            self.detach_ended(&conversation, session);
-        }
-        Some(gate)
-    }
-
-    fn close_if(&self, conversation: &ConversationId, is_last: impl FnOnce(&Gate) -> bool) {
-        let mut gates = self.gate_shard(conversation);
-        if gates.get(conversation).is_some_and(|gate| is_last(gate)) {
-            gates.remove(conversation);
-            drop(gates);
-            lock(&self.closed).insert(*conversation);
-            self.closed_wake.notify_one();
-        }
     }
 
     fn gate_shard(&self, of: &ConversationId) -> MutexGuard<'_, BTreeMap<ConversationId, Arc<Gate>>> {
