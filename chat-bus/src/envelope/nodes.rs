@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use chat_core::bus::{NodePresence, NodeSaid, Origin};
-use chat_core::content::fields::{Malformed, put_bytes, put_uint, take_field};
+use chat_core::content::fields::{Malformed, put_bytes, put_present, put_uint, take_field};
 use chat_core::{BootId, UserId};
 
 const BEAT: u64 = 1;
@@ -36,7 +36,7 @@ pub(super) fn put(out: &mut BytesMut, presence: &NodePresence) -> Option<()> {
             put_uint(out, 6, u64::from(*parts));
         }
         NodeSaid::Ask(Some(whom)) => {
-            put_bytes(out, 7, whom.node.as_bytes());
+            put_present(out, 7, whom.node.as_bytes());
             put_uint(out, 8, whom.boot.0);
         }
         _ => {}
