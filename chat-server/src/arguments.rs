@@ -17,7 +17,8 @@ use clap::{Parser, Subcommand};
 /// _ for the dot, such as CHAT_LOG or CHAT_CONNECTIONS_MAX. Flags beat the environment, and the
 /// environment beats the file.
 ///
-/// Exit codes: 0 stopped in order or done, 1 could not start or not be done, 2 wrong settings, 3 from
+/// Exit codes: 0 stopped in order or done, 1 could not start or not be done, 2 wrong settings, 70 ended
+/// because a part of it failed and only another start helps, 3 from
 /// `migrate --check`: there is something to do.
 #[derive(Debug, Parser)]
 #[command(name = "chat-server", version, max_term_width = 100)]

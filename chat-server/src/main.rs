@@ -19,6 +19,8 @@ const CANNOT_START: u8 = 1;
 const USAGE: u8 = 2;
 /// There is something to migrate.
 const TO_MIGRATE: u8 = 3;
+/// It ended by itself, because a part of it had panicked.
+const FAILED: u8 = 70;
 
 /// How long threads that sit in a system call may hold up the exit.
 const LAST_PATIENCE: Duration = Duration::from_millis(200);
@@ -66,7 +68,14 @@ async fn run(settings: Settings) -> ExitCode {
     if let Err(error) = stdout.write_all(ready.as_bytes()).and_then(|()| stdout.flush()) {
         tracing::warn!(%error, "nobody reads that the server is ready");
     }
-    signals.next().await;
+    tokio::select! {
+        () = signals.next() => {}
+        () = server.engine().failed() => {
+            // What is stored is not concerned; a supervisor starts it again.
+            tracing::error!("ending: a part of the engine has panicked");
+            return ExitCode::from(FAILED);
+        }
+    }
     // The stop may be dropped half-way: what was acknowledged is stored.
     tokio::select! {
         stopped = server.stop() => {

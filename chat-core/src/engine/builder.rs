@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use super::committer::{Bounds, Committers};
 use super::environment::{Blocking, BlockingThreads, Clock, Environment, Random, SystemClock};
 use super::figures::{Counts, OutboxCounts};
-use super::health::{self, Watch};
+use super::health::{self, Watch, watched};
 use super::hub::Hub;
 use super::outbox::OutboxLimits;
 use super::passwords::Passwords;
@@ -181,27 +181,28 @@ impl EngineBuilder {
             config,
         });
         let mut tasks = Tasks::default();
+        let shared = || Arc::clone(&inner);
         for _ in 0..bounds.batches {
             let queue = Arc::clone(inner.committers.queue());
-            tasks.writers.spawn(committer::run(Arc::clone(&inner), queue));
+            tasks.writers.spawn(watched(shared(), committer::run(shared(), queue)));
         }
         for _ in 0..FAN_OUT_TASKS {
-            tasks.helpers.spawn(repair::fan_out(Arc::clone(&inner)));
+            tasks.helpers.spawn(watched(shared(), repair::fan_out(shared())));
         }
-        tasks.helpers.spawn(repair::fill_holes(Arc::clone(&inner)));
-        tasks.helpers.spawn(repair::attach_entered(Arc::clone(&inner)));
-        tasks.helpers.spawn(repair::end_superseded(Arc::clone(&inner)));
-        tasks.helpers.spawn(repair::release_topics(Arc::clone(&inner)));
-        tasks.helpers.spawn(presence::run(Arc::clone(&inner)));
-        tasks.helpers.spawn(health::run(Arc::clone(&inner)));
-        tasks.helpers.spawn(slots::run(Arc::clone(&inner)));
+        tasks.helpers.spawn(watched(shared(), repair::fill_holes(shared())));
+        tasks.helpers.spawn(watched(shared(), repair::attach_entered(shared())));
+        tasks.helpers.spawn(watched(shared(), repair::end_superseded(shared())));
+        tasks.helpers.spawn(watched(shared(), repair::release_topics(shared())));
+        tasks.helpers.spawn(watched(shared(), presence::run(shared())));
+        tasks.helpers.spawn(watched(shared(), health::run(shared())));
+        tasks.helpers.spawn(watched(shared(), slots::run(shared())));
         if let Some(bus) = &inner.bus {
-            tasks.helpers.spawn(follower::receive(Arc::clone(&inner), Arc::clone(bus)));
-            tasks.helpers.spawn(presence::announce(Arc::clone(&inner)));
+            tasks.helpers.spawn(watched(shared(), follower::receive(shared(), Arc::clone(bus))));
+            tasks.helpers.spawn(watched(shared(), presence::announce(shared())));
         }
         if inner.store.is_shared() {
             let start = inner.store.journal_end().await.map_err(StartError::Store)?;
-            tasks.helpers.spawn(follower::follow(Arc::clone(&inner), start));
+            tasks.helpers.spawn(watched(shared(), follower::follow(shared(), start)));
         }
         Ok(Engine { core: Arc::new(Core { inner, tasks: Mutex::new(tasks) }) })
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
 use super::{Engine, Inner};
@@ -36,6 +36,8 @@ pub struct Health {
 pub enum Unready {
     /// It is shutting down.
     ShuttingDown,
+    /// A part of it has panicked: what that part did, nobody does any more. Only another start helps.
+    Failed,
     /// The store does not answer.
     StoreAway,
     /// The store answers and takes no writes.
@@ -49,6 +51,7 @@ impl Unready {
     pub const fn code(self) -> &'static str {
         match self {
             Self::ShuttingDown => "shutting_down",
+            Self::Failed => "failed",
             Self::StoreAway => "store_away",
             Self::StoreReadOnly => "store_read_only",
             Self::BusUnproven => "bus_unproven",
@@ -67,9 +70,41 @@ impl Engine {
         let bus = inner.bus.as_ref().map(|bus| bus.state());
         let mut reasons = Vec::new();
         reasons.extend(inner.committers.is_closed().then_some(Unready::ShuttingDown));
+        reasons.extend(inner.watch.has_lost_a_part().then_some(Unready::Failed));
         reasons.extend(inner.watch.trouble());
         reasons.extend((bus == Some(BusState::Unproven)).then_some(Unready::BusUnproven));
         Health { ready: reasons.is_empty(), reasons, bus_degraded: bus == Some(BusState::Degraded) }
+    }
+}
+
+impl Engine {
+    /// Waits until a part of the engine has panicked. What that part did, nobody does any more, and
+    /// conversations whose commits it had in hand stand still; what is stored is not concerned. So the
+    /// process is best ended and started again, as one that crashed.
+    ///
+    /// # Cancel safety
+    /// May be dropped and called again.
+    pub async fn failed(&self) {
+        let mut lost = self.core.watch.lost.subscribe();
+        // The sender lives as long as the engine.
+        let _ = lost.wait_for(|lost| *lost).await;
+    }
+}
+
+/// Runs a part of the engine, and takes notice if it panics.
+pub(super) async fn watched(inner: Arc<Inner>, part: impl Future<Output = ()>) {
+    let _noticed = Noticed(inner);
+    part.await;
+}
+
+struct Noticed(Arc<Inner>);
+
+impl Drop for Noticed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a part of the engine has panicked: it is not ready any more");
+            self.0.watch.lost.send_replace(true);
+        }
     }
 }
 
@@ -90,6 +125,8 @@ pub(crate) struct Watch {
     journal: AtomicU64,
     /// Trouble has begun.
     wake: Notify,
+    /// Whether a part of the engine has panicked.
+    lost: watch::Sender<bool>,
 }
 
 impl Watch {
@@ -102,7 +139,12 @@ impl Watch {
             answered: AtomicU64::new(0),
             journal: AtomicU64::new(0),
             wake: Notify::new(),
+            lost: watch::Sender::new(false),
         }
+    }
+
+    fn has_lost_a_part(&self) -> bool {
+        *self.lost.borrow()
     }
 
     /// What keeps the store from taking writes.

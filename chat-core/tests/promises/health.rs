@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chat_core::bus::BusState;
 use chat_core::testkit::faults::{FaultyBus, FaultyStore, StoreFaults, StoreWeather};
-use chat_core::{Engine, ErrorKind, Unready};
+use chat_core::{Chunk, Engine, ErrorKind, Hooks, Unready};
 
 use crate::world::{World, config, direct, join, say, text};
 
@@ -131,4 +131,32 @@ async fn a_node_that_shuts_down_is_not_ready() {
     assert!(is_ready(&engine));
     engine.shutdown().await;
     assert_eq!(engine.health().reasons, [Unready::ShuttingDown]);
+}
+
+struct Panicking;
+
+impl Hooks for Panicking {
+    fn committed(&self, _: &Chunk) {
+        panic!("on purpose");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_of_which_a_part_panicked_is_not_ready_and_says_so_to_whoever_waits() {
+    let world = World::new();
+    let builder = world.builder_over(Arc::clone(&world.store), config());
+    let engine = builder.hooks(Panicking).start().await.expect("an engine");
+    let failing = engine.clone();
+    let failed = tokio::spawn(async move { failing.failed().await });
+    assert!(is_ready(&engine) && !failed.is_finished());
+    // Whoever has to be told of the first commit has nobody to tell.
+    let registering = tokio::spawn({
+        let engine = engine.clone();
+        async move { drop(join(&engine, "ada").await) }
+    });
+    failed.await.expect("it is told");
+    assert_eq!(engine.health().reasons, [Unready::Failed]);
+    engine.failed().await;
+    registering.abort();
+    engine.shutdown().await;
 }
