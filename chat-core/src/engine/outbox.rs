@@ -110,6 +110,9 @@ impl Outbox {
         }
         if fits {
             self.enqueue(&mut state, Queued::Chunk(Arc::clone(chunk)));
+            if self.limits.planted.is(Defect::DeliveredTwice) {
+                self.enqueue(&mut state, Queued::Chunk(Arc::clone(chunk)));
+            }
         } else {
             self.collapse(&mut state);
             self.mark(&mut state, chunk.conversation(), chunk.last());

@@ -93,6 +93,11 @@ pub enum Defect {
     ///
     /// It may still be on its way. Breaks *once*: what was refused is there.
     AmbiguitySettledByLook,
+    /// A recall is written, and empties nothing.
+    ///
+    /// "Deleted" as a flag that each client is trusted to honour. Breaks *durable*: what was taken back is
+    /// still there to be read.
+    RecallEmptiesNothing,
     /// What this node wrote is released at once, whatever is missing before it.
     ///
     /// Local echo through the same queue as everything else. Breaks *ordered*.
@@ -122,6 +127,10 @@ pub enum Defect {
     ///
     /// An own message that is not recognised. Breaks *ordered*: it overtakes what is not there yet.
     EchoDeliveredTwice,
+    /// Entries are queued for a session twice.
+    ///
+    /// A queue that delivers at least once, with nobody behind it who drops repetitions. Breaks *once*.
+    DeliveredTwice,
     /// What is missing in a gate is waited for and never read.
     ///
     /// Waiting for a message that was lost. Breaks *complete*.
@@ -143,6 +152,10 @@ pub enum Defect {
     ///
     /// Permissions that are looked at before duplicates. Breaks *once*.
     RepetitionRefused,
+    /// A device that is given up loses its session and keeps its token.
+    ///
+    /// A log-out that closes connections, and tokens that hold until they expire. Breaks *private*.
+    TokenOutlivesItsDevice,
     /// Words of a node count whichever run they are of, in whatever order they come.
     ///
     /// Presence under a node's name alone. Breaks *presence*.
@@ -179,6 +192,7 @@ impl Defect {
         Self::PublishedBeforeCommit,
         Self::AcknowledgedBeforeCommit,
         Self::AmbiguitySettledByLook,
+        Self::RecallEmptiesNothing,
         Self::OwnEntryOvertakes,
         Self::SubscribedAfterSnapshot,
         Self::OfflineRowsDeletedEarly,
@@ -186,11 +200,13 @@ impl Defect {
         Self::CollapseForgetsOthers,
         Self::OutboxWithoutBound,
         Self::EchoDeliveredTwice,
+        Self::DeliveredTwice,
         Self::HolesNeverRead,
         Self::RemovedGoOnListening,
         Self::ChunkGoesOnAfterRemoval,
         Self::MembershipReadBeforeListening,
         Self::RepetitionRefused,
+        Self::TokenOutlivesItsDevice,
         Self::PresenceWithoutFencing,
         Self::RestartClearsPresence,
         Self::DeadNodesStayOnline,

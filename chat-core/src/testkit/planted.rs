@@ -17,10 +17,13 @@ impl Defect {
     /// The promise that it breaks, as a simulation finds it.
     pub fn found_by(self) -> Invariant {
         match self {
-            Self::AcknowledgedBeforeCommit | Self::SequenceFromMemory => Invariant::Durable,
+            Self::AcknowledgedBeforeCommit | Self::SequenceFromMemory | Self::RecallEmptiesNothing => {
+                Invariant::Durable
+            }
             Self::DuplicateCheckOutsideTransaction
             | Self::DuplicatesRememberedInMemory
             | Self::AmbiguitySettledByLook
+            | Self::DeliveredTwice
             | Self::RepetitionRefused => Invariant::Once,
             Self::TimeRunsBack
             | Self::PublishedBeforeCommit
@@ -47,7 +50,8 @@ impl Defect {
             | Self::PagesNotCutToMembership
             | Self::RemovedGoOnListening
             | Self::ChunkGoesOnAfterRemoval
-            | Self::MembershipReadBeforeListening => Invariant::Private,
+            | Self::MembershipReadBeforeListening
+            | Self::TokenOutlivesItsDevice => Invariant::Private,
         }
     }
 

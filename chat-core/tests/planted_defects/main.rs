@@ -58,6 +58,7 @@ defects! {
     what_is_published_before_it_is_committed_is_found: PublishedBeforeCommit;
     what_is_acknowledged_before_it_is_committed_is_found: AcknowledgedBeforeCommit;
     an_ambiguity_that_is_settled_by_a_look_is_found: AmbiguitySettledByLook;
+    a_recall_that_empties_nothing_is_found: RecallEmptiesNothing;
     an_own_entry_that_overtakes_is_found: OwnEntryOvertakes;
     a_subscription_after_the_snapshot_is_found: SubscribedAfterSnapshot;
     offline_rows_that_are_deleted_early_are_found: OfflineRowsDeletedEarly;
@@ -65,11 +66,13 @@ defects! {
     a_collapse_that_forgets_conversations_is_found: CollapseForgetsOthers;
     an_outbox_without_a_bound_is_found: OutboxWithoutBound;
     an_echo_that_is_delivered_twice_is_found: EchoDeliveredTwice;
+    what_is_delivered_twice_is_found: DeliveredTwice;
     a_hole_that_is_never_read_is_found: HolesNeverRead;
     a_removed_member_who_goes_on_listening_is_found: RemovedGoOnListening;
     a_chunk_that_goes_on_after_a_removal_is_found: ChunkGoesOnAfterRemoval;
     a_membership_that_is_read_before_listening_is_found: MembershipReadBeforeListening;
     a_repetition_that_is_refused_is_found: RepetitionRefused;
+    a_token_that_outlives_its_device_is_found: TokenOutlivesItsDevice;
     presence_without_fencing_is_found: PresenceWithoutFencing;
     a_restart_that_clears_presence_is_found: RestartClearsPresence;
     dead_nodes_whose_users_stay_online_are_found: DeadNodesStayOnline;

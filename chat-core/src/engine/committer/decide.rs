@@ -94,6 +94,9 @@ impl Committer {
                     && let Work::Send(send) = &mut submission.work
                 {
                     found.concern(send);
+                    if self.inner.planted.is(Defect::RecallEmptiesNothing) {
+                        send.redact.clear();
+                    }
                 }
             }
         }

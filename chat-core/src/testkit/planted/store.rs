@@ -72,6 +72,7 @@ impl Shared {
         let wrong: Option<Arc<dyn Wrong>> = match defect {
             Defect::DecisionNotComparedUnderLock => Some(Arc::new(writing::NotCompared)),
             Defect::SendingMarksAsRead => Some(Arc::new(writing::MarksOwn)),
+            Defect::TokenOutlivesItsDevice => Some(Arc::new(writing::KeepsDevices)),
             Defect::ChangeInSteps => Some(Arc::new(writing::InSteps)),
             Defect::DuplicateCheckOutsideTransaction => {
                 Some(Arc::new(once::ChecksBefore { renewals: Arc::clone(&renewals) }))

@@ -50,6 +50,20 @@ impl Wrong for NotCompared {
     }
 }
 
+/// [`Defect::TokenOutlivesItsDevice`](super::Defect::TokenOutlivesItsDevice): nothing ends a device.
+pub(super) struct KeepsDevices;
+
+#[async_trait]
+impl Wrong for KeepsDevices {
+    async fn commit(&self, right: &dyn Store, batch: &Batch) -> Answer<Vec<Outcome>> {
+        let mut batch = batch.clone();
+        for item in &mut batch.items {
+            item.write.retain(|write| !matches!(write, Write::DeleteDevice(_)));
+        }
+        right.commit(&batch).await
+    }
+}
+
 /// [`Defect::SendingMarksAsRead`](super::Defect::SendingMarksAsRead).
 pub(super) struct MarksOwn;
 
