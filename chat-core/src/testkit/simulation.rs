@@ -87,6 +87,7 @@ pub struct Simulation {
     store: Arc<dyn Store>,
     access: Arc<dyn Access>,
     hooks: Hooks,
+    test: &'static str,
 }
 
 /// Within this time after the last commit everybody must have everything: the promised 2 s, and the
@@ -98,6 +99,9 @@ const REST_WITHIN: Duration = Duration::from_secs(60);
 
 /// So many violations have their traces kept.
 const TRACED: usize = 8;
+
+/// A run that takes longer, in virtual time, never ends.
+const ENDS_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How often it is looked at how much waits in memory.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -115,7 +119,15 @@ impl Simulation {
                 bus: Arc::new(|bus, _| bus),
                 configure: Arc::new(|builder, _| builder),
             },
+            test: "-p chat-core --test simulation",
         }
+    }
+
+    /// Which test of `cargo test` a failing seed is to be replayed by. Default: this crate's own.
+    #[must_use]
+    pub fn replayed_by(mut self, test: &'static str) -> Self {
+        self.test = test;
+        self
     }
 
     /// Changes what was drawn.
@@ -172,14 +184,17 @@ impl Simulation {
     /// Makes the run, on a runtime of its own whose clock is paused.
     ///
     /// # Panics
-    /// Within another runtime's task; when an engine panics.
+    /// Within another runtime's task; when a part of an engine panics, or a client; when a run never
+    /// ends. The seed and how to replay it are printed then.
     pub fn run(self) -> Report {
+        let _named = Named(report::replay_command(self.seed, self.test));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        runtime.expect("a runtime without drivers").block_on(self.play())
+        let run = async { tokio::time::timeout(ENDS_WITHIN, self.play()).await.expect("a run ends") };
+        runtime.expect("a runtime without drivers").block_on(run)
     }
 
     async fn play(self) -> Report {
-        let Self { seed, settings, store, access, hooks } = self;
+        let Self { seed, settings, store, access, hooks, test } = self;
         let record = Record::begin();
         let nodes = Nodes::new(seed, Arc::clone(&store), hooks, settings.clone(), record.clone());
         for number in nodes.numbers() {
@@ -218,8 +233,21 @@ impl Simulation {
                 std::panic::resume_unwind(panic);
             }
         }
+        run.world.nodes.check();
+        run.world.access.check().await;
         let evidence = run.evidence().await;
-        run.report(seed, evidence)
+        run.report(seed, test, evidence)
+    }
+}
+
+/// Says how to replay a run that panics.
+struct Named(String);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("replay: {}", self.0);
+        }
     }
 }
 
@@ -244,6 +272,8 @@ struct Run {
 impl Run {
     /// Lets everybody come to rest and takes down how everything stands.
     async fn calm(&mut self) {
+        self.world.nodes.check();
+        self.world.access.check().await;
         let users = self.world.settings.users;
         let absent: BTreeSet<_> = (0..users).filter(|_| self.draw.happens(30)).collect();
         let began = Instant::now();
@@ -344,7 +374,12 @@ impl Run {
         Log { head, entries, members }
     }
 
-    fn report(&self, seed: u64, (evidence, trace_hash, counts): (Evidence, [u8; 32], Counts)) -> Report {
+    fn report(
+        &self,
+        seed: u64,
+        test: &'static str,
+        (evidence, trace_hash, counts): (Evidence, [u8; 32], Counts),
+    ) -> Report {
         let mut violations = Vec::new();
         for (invariant, finding) in oracle::judge(&evidence) {
             let Finding { conversation, words: evidence_in_words, until } = finding;
@@ -357,7 +392,7 @@ impl Run {
             };
             violations.push(Violation { invariant, conversation, evidence: evidence_in_words, trace });
         }
-        Report { seed, trace_hash, counts, violations }
+        Report { seed, test, trace_hash, counts, violations }
     }
 }
 

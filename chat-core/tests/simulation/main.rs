@@ -5,9 +5,11 @@
 mod forgetful;
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use chat_core::testkit::simulation::{Act, Counts, Fault, Invariant, Simulation};
+use chat_core::{Chunk, Hooks};
 
 /// So many seeds are run where nothing else is asked for.
 const SEEDS: u64 = 150;
@@ -92,4 +94,28 @@ fn a_store_that_loses_what_it_acknowledged_is_found_with_the_seed_and_the_way_to
     let shown = report.to_string();
     assert!(shown.contains("seed 1: "), "{shown}");
     assert!(shown.contains("SIM_SEED=1 cargo test -p chat-core --test simulation"), "{shown}");
+    // The trace shows what was asked and that it was acknowledged, up to where it was found missing.
+    let lost = report.violations.iter().find(|violation| violation.evidence.contains("was acknowledged as"));
+    let lost = lost.unwrap_or_else(|| panic!("{shown}"));
+    let last = lost.trace.lines().next_back().expect("a line");
+    assert!(last.contains("is answered") && last.contains("Acknowledged"), "{}", lost.trace);
+    let attempt = last.split_whitespace().find(|word| word.starts_with('#')).expect("an attempt");
+    let asks = format!("asks {attempt}");
+    assert!(lost.trace.contains(&asks), "{asks} in {}", lost.trace);
+}
+
+struct Panicking;
+
+impl Hooks for Panicking {
+    fn committed(&self, _: &Chunk) {
+        panic!("on purpose");
+    }
+}
+
+#[test]
+fn an_engine_of_which_a_part_panics_fails_the_run() {
+    let simulation = Simulation::new(1).configure(|builder, _| builder.hooks(Panicking));
+    let panic = catch_unwind(AssertUnwindSafe(|| simulation.run())).expect_err("it panics");
+    let words = panic.downcast_ref::<String>().map(String::as_str).unwrap_or_default();
+    assert!(words.starts_with("a part of node-") && words.ends_with("has panicked"), "{words}");
 }

@@ -22,6 +22,13 @@ pub trait Access: std::marker::Send + std::marker::Sync + 'static {
     /// # Cancel safety
     /// A dropped future may have been admitted, as when a client gives up.
     async fn enter(&self, engine: &Engine, entrance: Entrance) -> Result<Entered, Error>;
+
+    /// Looks whether everything between clients and nodes is in order; called in each calm and in the
+    /// end. Does nothing unless overridden.
+    ///
+    /// # Panics
+    /// When something there has panicked, or ended as it must not.
+    async fn check(&self) {}
 }
 
 /// How a client comes in.

@@ -180,7 +180,7 @@ impl Client {
     /// What it does while it is connected.
     async fn live(&mut self, node: &Node, connection: &dyn Connection) -> Leaving {
         let (world, mind) = (&*self.world, &*self.mind);
-        let mut reader = Reader { world, mind, connection, draw: &mut self.reader_draw };
+        let mut reader = Reader::new(world, mind, connection, &mut self.reader_draw);
         let mut writer = Writer { world, mind, connection, draw: &mut self.draw, user: self.user };
         tokio::select! {
             biased;

@@ -16,7 +16,7 @@ use crate::bus::Bus;
 use crate::memory::InProcessBus;
 use crate::store::Store;
 use crate::testkit::faults::{BusFaults, FaultyBus, FaultyStore, StoreFaults};
-use crate::{BlockingInline, Clock, Engine, EngineBuilder, Timestamp};
+use crate::{BlockingInline, Clock, Engine, EngineBuilder, Timestamp, Unready};
 
 /// What is made of something that a node is made of.
 type Hook<T> = Arc<dyn Fn(T, NodeNumber) -> T + Send + Sync>;
@@ -54,6 +54,13 @@ pub(super) struct Node {
     pub(super) store: StoreFaults,
     pub(super) bus: BusFaults,
     pub(super) life: Arc<Life>,
+}
+
+impl Node {
+    fn check(&self) {
+        let failed = self.engine.health().reasons.contains(&Unready::Failed);
+        assert!(!failed, "a part of {} has panicked", self.number);
+    }
 }
 
 /// A node's clock: virtual time, off by what jumps have made of it.
@@ -144,9 +151,16 @@ impl Nodes {
         }
     }
 
+    /// Panics if a part of an engine has.
+    pub(super) fn check(&self) {
+        self.all().iter().for_each(Node::check);
+    }
+
     /// Takes everything from a node that was only in its memory.
     pub(super) fn crash(&self, number: NodeNumber) {
-        if let Some(node) = self.lock().running.remove(&number) {
+        let running = self.lock().running.remove(&number);
+        if let Some(node) = running {
+            node.check();
             node.life.end();
             node.engine.crash();
         }

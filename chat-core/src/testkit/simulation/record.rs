@@ -104,6 +104,8 @@ pub(super) enum Flaw {
     Nothing(Seq, Seq),
     /// A position was said to be beyond the end.
     Epoch,
+    /// This connection had told of the former, and told the latter.
+    Repeated(Seq, Seq),
 }
 
 /// What of an item the oracle looks at.

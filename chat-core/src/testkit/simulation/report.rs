@@ -293,6 +293,8 @@ pub struct Violation {
 pub struct Report {
     /// The seed.
     pub seed: u64,
+    /// Which test replays it.
+    pub test: &'static str,
     /// A hash of everything that happened, in order: the same for each run of a seed.
     pub trace_hash: [u8; 32],
     /// How much happened.
@@ -313,7 +315,7 @@ const SHOWN: usize = 3;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, violations, .. } = self;
+        let Self { seed, test, violations, .. } = self;
         if violations.is_empty() {
             let answers = self.counts.answers();
             return write!(f, "seed {seed}: clean; {} acknowledged", answers.acknowledged);
@@ -329,11 +331,11 @@ impl fmt::Display for Report {
         for violation in violations.iter().skip(SHOWN).take(20) {
             writeln!(f, "also {:?}: {}", violation.invariant, violation.evidence)?;
         }
-        writeln!(f, "\nreplay: {}", replay_command(*seed))
+        writeln!(f, "\nreplay: {}", replay_command(*seed, test))
     }
 }
 
-/// The command that runs one seed of this crate's own test again.
-fn replay_command(seed: u64) -> String {
-    format!("SIM_SEED={seed} cargo test -p chat-core --test simulation -- --nocapture")
+/// The command that runs one seed of a test again.
+pub(super) fn replay_command(seed: u64, test: &str) -> String {
+    format!("SIM_SEED={seed} cargo test {test} -- --nocapture")
 }

@@ -1,9 +1,11 @@
 //! A readable trace: what happened in one conversation, and to the nodes meanwhile.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::record::{Fact, What};
+use super::access::{Command, Done};
+use super::record::{Fact, Told, What};
 use crate::ConversationId;
 
 /// So many lines are shown, the last ones.
@@ -11,7 +13,23 @@ const LINES: usize = 160;
 
 /// The trace of one conversation, or of everything that concerns none.
 pub(super) fn of(facts: &[Fact], conversation: Option<ConversationId>) -> String {
-    let concerned: Vec<_> = facts.iter().filter(|fact| concerns(&fact.what, conversation)).collect();
+    let mut asked = BTreeSet::new();
+    let mut concerned = Vec::new();
+    for fact in facts {
+        let shown = match &fact.what {
+            // What is answered is what was asked.
+            What::Answered { client, attempt, answer } => {
+                asked.contains(&(*client, *attempt)) || creates(answer, conversation)
+            }
+            what => concerns(what, conversation),
+        };
+        if let What::Asked { client, attempt, .. } = &fact.what
+            && shown
+        {
+            asked.insert((*client, *attempt));
+        }
+        concerned.extend(shown.then_some(fact));
+    }
     let mut trace = String::new();
     let skipped = concerned.len().saturating_sub(LINES);
     if skipped > 0 {
@@ -25,6 +43,12 @@ pub(super) fn of(facts: &[Fact], conversation: Option<ConversationId>) -> String
     trace
 }
 
+/// Whether it is this group that an answer says to have been created.
+fn creates(answer: &Told, wanted: Option<ConversationId>) -> bool {
+    matches!(answer, Told::Acknowledged(Done::Group(created))
+        if wanted == Some(ConversationId::Group(created.group)))
+}
+
 fn concerns(what: &What, wanted: Option<ConversationId>) -> bool {
     let is = |conversation: ConversationId| wanted == Some(conversation);
     match what {
@@ -32,6 +56,11 @@ fn concerns(what: &What, wanted: Option<ConversationId>) -> bool {
         What::Committed(_, written) => {
             let blocked = written.blocks.iter().any(|(conversation, ..)| is(*conversation));
             blocked || written.appended.iter().any(|(conversation, ..)| is(*conversation))
+        }
+        What::Asked { command, user, .. }
+            if matches!(**command, Command::LogOut(_) | Command::Revoke(..)) =>
+        {
+            wanted.is_none() || is(ConversationId::Inbox(*user))
         }
         What::Asked { command, user, .. } => command.conversation(Some(*user)).is_some_and(is),
         What::Answered { .. } | What::Waiting { .. } => false,

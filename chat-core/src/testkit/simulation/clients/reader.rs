@@ -1,5 +1,6 @@
 //! The half of a client that hears: from events and pages it makes the logs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::access::{Answer, Connection, Question};
@@ -17,6 +18,8 @@ pub(super) struct Reader<'a> {
     pub(super) mind: &'a Mind,
     pub(super) connection: &'a dyn Connection,
     pub(super) draw: &'a mut Draw,
+    /// The last entry of each conversation that came as an event on this connection.
+    told: BTreeMap<ConversationId, Seq>,
 }
 
 /// The connection is over.
@@ -32,7 +35,16 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Outboxes smaller than this may drop ephemeral events of readers that are not slow.
 const ROOM_FOR_EPHEMERALS_BYTES: usize = 64 * 1024;
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(super) fn new(
+        world: &'a World,
+        mind: &'a Mind,
+        connection: &'a dyn Connection,
+        draw: &'a mut Draw,
+    ) -> Self {
+        Self { world, mind, connection, draw, told: BTreeMap::new() }
+    }
+
     /// Hears until the connection is over.
     pub(super) async fn run(&mut self) {
         let Err(Over) = self.hear().await else { return };
@@ -66,7 +78,10 @@ impl Reader<'_> {
     async fn take(&mut self, event: Event) -> Result<(), Over> {
         let client = self.mind.number;
         match event {
-            Event::Entries(chunk) => self.append_all(chunk.conversation(), chunk.entries()).await,
+            Event::Entries(chunk) => {
+                self.is_told(chunk.conversation(), chunk.first(), chunk.last());
+                self.append_all(chunk.conversation(), chunk.entries()).await
+            }
             Event::Behind { conversation, upto } => {
                 self.put(What::Behind(client, Some((conversation, upto))));
                 if matches!(conversation, ConversationId::Inbox(_)) {
@@ -85,6 +100,15 @@ impl Reader<'_> {
                 Ok(())
             }
             Event::Ended(_) => Err(Over),
+        }
+    }
+
+    /// Events of one connection tell each entry once. Marks may cover what is told after them, as where
+    /// somebody is only just entering, and pages show what is asked for.
+    fn is_told(&mut self, conversation: ConversationId, first: Seq, last: Seq) {
+        let before = self.told.insert(conversation, last);
+        if let Some(before) = before.filter(|before| first <= *before) {
+            self.flaw(conversation, Flaw::Repeated(before, first));
         }
     }
 

@@ -1,17 +1,20 @@
-//! **durable**: what was acknowledged is stored, where it was said to be and as it was sent; and what
-//! the store wrote once is there in the end.
+//! **durable**: what was acknowledged is stored, where it was said to be and as it was sent; what the
+//! store wrote once is there in the end; and what was taken back is empty, with all its edits, and
+//! nothing else is.
 
 use std::collections::BTreeMap;
 
 use super::super::access::{Command, Done};
-use super::super::record::{Evidence, Told, What};
+use super::super::record::{Evidence, Log, Told, What};
 use super::Finding;
 use crate::{Body, ClientId, Content, ConversationId, Entry, GroupId, Outgoing, Receipt, Send, UserId};
 
 pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let recalls =
+        evidence.logs.iter().flat_map(|(of, log)| recalls(log).map(|words| Finding::at(*of, words)));
+    let mut findings: Vec<_> = recalls.collect();
     let mut asked = BTreeMap::new();
-    for fact in &evidence.facts {
+    for (index, fact) in evidence.facts.iter().enumerate() {
         match &fact.what {
             What::Committed(_, written) => {
                 for (conversation, seq, sender) in &written.appended {
@@ -29,13 +32,39 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
                 if let Some((user, command)) = asked.get(&(*client, *attempt))
                     && let Err(finding) = stands(evidence, *user, command, *done)
                 {
-                    findings.push(finding);
+                    findings.push(finding.until(index));
                 }
             }
             _ => {}
         }
     }
     findings
+}
+
+/// Where a log is empty and should not be, and the other way round.
+fn recalls(log: &Log) -> impl Iterator<Item = String> {
+    let contents: Vec<_> = log.entries.iter().map(Entry::decode_content).collect();
+    let mut taken_back = BTreeMap::new();
+    for (entry, content) in log.entries.iter().zip(&contents) {
+        if let (Ok(Content::Recall), Some(target)) = (content, entry.target) {
+            taken_back.entry(target).or_insert(entry.seq);
+        }
+    }
+    let judged = log.entries.iter().zip(contents).filter_map(move |(entry, content)| {
+        let seq = entry.seq;
+        let recall = taken_back.get(&seq);
+        let of_target = entry.target.and_then(|target| taken_back.get(&target));
+        match content {
+            // Whatever emptied edits once said: only they refer to what was taken back and are empty.
+            Ok(Content::Redacted) => (recall.is_none() && of_target.is_none())
+                .then(|| format!("entry {seq} is empty, and nobody took it back")),
+            Ok(Content::Edit(_)) => {
+                of_target.map(|recall| format!("edit {seq} stands, though {recall} took back what it edits"))
+            }
+            _ => recall.map(|recall| format!("entry {seq} stands, though {recall} took it back")),
+        }
+    });
+    judged.collect::<Vec<_>>().into_iter()
 }
 
 fn entry(evidence: &Evidence, conversation: ConversationId, seq: crate::Seq) -> Option<&Entry> {

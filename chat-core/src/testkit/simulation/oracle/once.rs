@@ -1,10 +1,10 @@
 //! **once**: a command is carried out once and always answered the same; another command under its
-//! name is a conflict; what was refused is not done.
+//! name is a conflict; what was refused is not done; and a connection tells each entry once.
 
 use std::collections::BTreeMap;
 
 use super::super::access::{Command, Done};
-use super::super::record::{Evidence, Told, What};
+use super::super::record::{Evidence, Flaw, Told, What};
 use super::super::report::Act;
 use super::Finding;
 use crate::{ClientId, Content, ConversationId, ErrorKind, UserId};
@@ -23,8 +23,12 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
     let mut findings = repeated(evidence);
     let mut asked = BTreeMap::new();
     let mut commands: BTreeMap<_, Vec<Attempts<'_>>> = BTreeMap::new();
-    for fact in &evidence.facts {
+    for (index, fact) in evidence.facts.iter().enumerate() {
         match &fact.what {
+            What::Flaw { client, conversation, flaw: Flaw::Repeated(before, again) } => {
+                let words = format!("{client} was told {again} again, after {before}");
+                findings.push(Finding::at(*conversation, words).until(index));
+            }
             What::Asked { client, user, attempt, act, command } => {
                 let Some(id) = command.client_id() else { continue };
                 let same = commands.entry((*user, id)).or_default();

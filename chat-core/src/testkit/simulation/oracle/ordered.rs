@@ -17,35 +17,38 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
     let (users, groups) = (membership::users(evidence), membership::of_groups(evidence));
     let mut devices = BTreeMap::new();
     let mut last: BTreeMap<_, Seq> = BTreeMap::new();
-    for fact in &evidence.facts {
+    for (index, fact) in evidence.facts.iter().enumerate() {
+        let mut found = |conversation: ConversationId, words: String| {
+            findings.push(Finding::at(conversation, words).until(index));
+        };
         match &fact.what {
             What::Entered { client, device, .. } => drop(devices.insert(*client, *device)),
             What::Received { client, conversation, entry } => {
                 if let Some(words) = differs(evidence, *conversation, entry) {
-                    findings.push(Finding::at(*conversation, format!("{client} received {words}")));
+                    found(*conversation, format!("{client} received {words}"));
                 }
                 let before = last.insert((*client, devices.get(client).copied(), *conversation), entry.seq);
                 let (Some(before), Some(user)) = (before, users.get(client)) else { continue };
                 if entry.seq <= before {
-                    let words = format!("{client} took in {} after {before}", entry.seq);
-                    findings.push(Finding::at(*conversation, words));
+                    found(*conversation, format!("{client} took in {} after {before}", entry.seq));
                 } else if entry.seq > before + 1 && !explained(&groups, *conversation, *user, entry.seq) {
-                    let words = format!("{client} has no entry between {before} and {}", entry.seq);
-                    findings.push(Finding::at(*conversation, words));
+                    found(*conversation, format!("{client} has no entry between {before} and {}", entry.seq));
                 }
             }
             What::Flaw { client, conversation, flaw: Flaw::Gap(before, next) } => {
                 let Some(user) = users.get(client) else { continue };
                 let first = !last.contains_key(&(*client, devices.get(client).copied(), *conversation));
                 if first && !explained(&groups, *conversation, *user, *next) {
-                    let words = format!("{client} begins with {next} instead of what follows {before}");
-                    findings.push(Finding::at(*conversation, words));
+                    found(
+                        *conversation,
+                        format!("{client} begins with {next} instead of what follows {before}"),
+                    );
                 }
             }
             What::Shown { client, conversation, entries } => {
                 for entry in entries {
                     if let Some(words) = differs(evidence, *conversation, entry) {
-                        findings.push(Finding::at(*conversation, format!("{client} was shown {words}")));
+                        found(*conversation, format!("{client} was shown {words}"));
                     }
                 }
             }
@@ -77,11 +80,11 @@ fn fault(log: &Log) -> Option<String> {
         .then(|| format!("the log ends at {end:?}, its head says {:?}", (log.head.seq, log.head.ordinal)))
 }
 
-/// How an entry differs from the one in the log; its content may have been emptied before or since.
+/// How an entry differs from the one in the log; its content may have been emptied since.
 fn differs(evidence: &Evidence, conversation: ConversationId, entry: &Entry) -> Option<String> {
     let stored = evidence.logs.get(&conversation).and_then(|log| log.entry(entry.seq));
     let Some(stored) = stored else { return Some(format!("entry {} that is not in the log", entry.seq)) };
-    let content = entry.content.is_none() || stored.content.is_none() || entry.content == stored.content;
+    let content = stored.content.is_none() || entry.content == stored.content;
     let same = Entry { content: stored.content.clone(), ..entry.clone() } == *stored;
     (!content || !same).then(|| format!("entry {} other than it is in the log", entry.seq))
 }

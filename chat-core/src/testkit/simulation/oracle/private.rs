@@ -1,12 +1,19 @@
 //! **private**: nobody receives an entry or hears of anybody outside their memberships and contacts,
-//! and nobody writes where they may not.
+//! nobody writes where they may not, and a device that was given up is let in no more.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use super::super::record::{Evidence, What, Written};
+use super::super::access::Command;
+use super::super::record::{Evidence, Told, What, Written};
+use super::super::report::ClientNumber;
 use super::Finding;
 use super::membership::{self, Membership};
-use crate::{ContactEvent, Content, ConversationId, Ephemeral, Seq, UserId};
+use crate::{ContactEvent, Content, ConversationId, DeviceId, Ephemeral, Seq, UserId};
+
+/// A log-in that is under way while its device is given up may be told so much later that it succeeded:
+/// no request takes longer.
+const UNDER_WAY: Duration = Duration::from_secs(20);
 
 pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
     let (users, groups) = (membership::users(evidence), membership::of_groups(evidence));
@@ -16,8 +23,9 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
             findings.push(Finding::at(*conversation, words.clone()));
         }
     }
-    let mut blocks = BTreeSet::new();
-    for fact in &evidence.facts {
+    let (mut blocks, mut devices) = (BTreeSet::new(), Devices::default());
+    for (index, fact) in evidence.facts.iter().enumerate() {
+        findings.extend(devices.take(fact.at, &fact.what).map(|finding| finding.until(index)));
         let (client, conversation, seqs): (_, _, Vec<Seq>) = match &fact.what {
             What::Received { client, conversation, entry } => (client, conversation, vec![entry.seq]),
             What::Shown { client, conversation, entries } => {
@@ -26,12 +34,13 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
             What::Heard(client, ephemeral) => {
                 let Some(user) = users.get(client) else { continue };
                 if !may_hear(evidence, &groups, *user, *ephemeral) {
-                    findings.push(Finding::anywhere(format!("{client} of user {user} hears {ephemeral:?}")));
+                    let words = format!("{client} of user {user} hears {ephemeral:?}");
+                    findings.push(Finding::anywhere(words).until(index));
                 }
                 continue;
             }
             What::Committed(_, written) => {
-                findings.extend(against_block(&mut blocks, written));
+                findings.extend(against_block(&mut blocks, written).map(|finding| finding.until(index)));
                 continue;
             }
             _ => continue,
@@ -40,11 +49,49 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
         for seq in seqs {
             if !may_read(&groups, *conversation, *user, seq) {
                 let words = format!("{client} of user {user} received entry {seq}, which is not theirs");
-                findings.push(Finding::at(*conversation, words));
+                findings.push(Finding::at(*conversation, words).until(index));
             }
         }
     }
     findings
+}
+
+/// Which devices clients are on, and when some were given up.
+#[derive(Default)]
+struct Devices {
+    current: BTreeMap<ClientNumber, DeviceId>,
+    /// Commands that give one up, by client and attempt.
+    asked: BTreeMap<(ClientNumber, u64), DeviceId>,
+    given_up: BTreeMap<DeviceId, Duration>,
+}
+
+impl Devices {
+    fn take(&mut self, at: Duration, what: &What) -> Option<Finding> {
+        match what {
+            What::Entered { client, user, device, .. } => {
+                self.current.insert(*client, *device);
+                let given_up = *self.given_up.get(device)?;
+                let words = format!("device {device} was given up at {given_up:?} and let in at {at:?}");
+                (at > given_up + UNDER_WAY).then(|| Finding::at(ConversationId::Inbox(*user), words))
+            }
+            What::Asked { client, attempt, command, .. } => {
+                let device = match &**command {
+                    Command::LogOut(_) => self.current.get(client).copied(),
+                    Command::Revoke(_, device) => Some(*device),
+                    _ => None,
+                };
+                device.and_then(|device| self.asked.insert((*client, *attempt), device));
+                None
+            }
+            What::Answered { client, attempt, answer: Told::Acknowledged(_) } => {
+                if let Some(device) = self.asked.remove(&(*client, *attempt)) {
+                    self.given_up.entry(device).or_insert(at);
+                }
+                None
+            }
+            _ => None,
+        }
+    }
 }
 
 fn may_read(
