@@ -8,7 +8,7 @@ mod wire;
 
 use std::collections::BTreeSet;
 
-use chat_core::testkit::simulation::{Counts, Report, Simulation};
+use chat_core::testkit::simulation::{Act, Counts, Fault, Report, Simulation};
 
 use wire::{Lost, Wire};
 
@@ -29,7 +29,7 @@ fn seeds() -> std::ops::RangeInclusive<u64> {
 fn run(seed: u64) -> (Report, Lost) {
     let wire = Wire::new(seed);
     let lost = wire.lost();
-    (Simulation::new(seed).access(wire).run(), lost)
+    (Simulation::new(seed).access(wire).replayed_by("-p chat-proto --test simulation").run(), lost)
 }
 
 #[test]
@@ -42,14 +42,20 @@ fn every_promise_holds_through_the_wire() {
         cut += lost.count();
         if !report.violations.is_empty() {
             println!("{report}");
-            println!("this was: SIM_SEED={seed} cargo test -p chat-proto --test simulation -- --nocapture");
             failed.insert(seed);
         }
     }
     assert!(failed.is_empty(), "seeds that break a promise: {failed:?}");
     if number("SIM_SEED").is_none() {
         assert!(cut > 0, "connections were lost in the middle");
-        assert!(counts.behind > 0, "somebody was behind");
+        assert!(counts.behind > 0, "somebody was behind: {counts:?}");
+        for fault in Fault::ALL {
+            assert!(counts.faults.contains_key(&fault), "{fault:?} never went wrong");
+        }
+        for act in Act::ALL.into_iter().filter(|act| *act != Act::Reuse) {
+            let answers = counts.acts.get(&act).copied().unwrap_or_default();
+            assert!(answers.acknowledged > 0, "{act:?} was never done: {answers:?}");
+        }
         let answers = counts.answers();
         assert!(answers.acknowledged > answers.unknown, "most was acknowledged: {answers:?}");
     }

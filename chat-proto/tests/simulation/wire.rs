@@ -11,13 +11,13 @@ use chat_core::testkit::simulation::{
 };
 use chat_core::{Chunk, Credentials, Engine, Error, ErrorKind, Event};
 use chat_proto::frame;
-use chat_proto::message::{ClientFrame, Hello, PROTOCOL, Push, Reply, Request, ServerFrame};
+use chat_proto::message::{ClientFrame, CloseCode, Hello, PROTOCOL, Push, Reply, Request, ServerFrame};
 use chat_proto::server::{ConnectionConfig, Ending, serve};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, split};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::stream::Cut;
+use crate::stream::{Severed, cut_pipe};
 
 /// While so many pushes wait and no reply is awaited, a client reads no further, as one whose reader
 /// is slow.
@@ -31,7 +31,11 @@ pub(crate) struct Wire {
     lost: Lost,
     /// The servers' sides; they end by themselves once the client's is gone.
     serving: Mutex<JoinSet<Ending>>,
+    /// What clients could make no sense of.
+    nonsense: Nonsense,
 }
+
+type Nonsense = Arc<Mutex<Vec<String>>>;
 
 /// How many connections were lost in the middle.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +62,7 @@ impl Wire {
             connections: AtomicU64::new(0),
             lost: Lost::default(),
             serving: Mutex::default(),
+            nonsense: Nonsense::default(),
         }
     }
 
@@ -68,11 +73,11 @@ impl Wire {
     fn connect(&self, engine: &Engine) -> Link {
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
         let seed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number;
-        let (ours, theirs) = duplex([64, 1_024, 16 * 1_024][(number % 3) as usize]);
-        let theirs = Cut::new(theirs, seed, self.lost.clone());
+        let capacity = [64, 1_024, 16 * 1_024][(number % 3) as usize];
+        let (theirs, ours) = cut_pipe(capacity, seed, self.lost.clone());
         let serving = serve(theirs, engine.clone(), Arc::clone(&self.config), std::future::pending());
         self.serving.lock().unwrap_or_else(PoisonError::into_inner).spawn(serving);
-        Link::over(ours)
+        Link::over(ours, Arc::clone(&self.nonsense))
     }
 }
 
@@ -109,6 +114,20 @@ impl Access for Wire {
         };
         Ok(Entered { user: identity.user, device: identity.device, token, connection: Box::new(link) })
     }
+
+    async fn check(&self) {
+        let nonsense = self.nonsense.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        assert_eq!(nonsense, Vec::<String>::new(), "frames that make no sense");
+        let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(ended) = serving.try_join_next() {
+            let ending = ended.expect("a driver panics never");
+            let blames = matches!(
+                ending,
+                Ending::Closed(CloseCode::MALFORMED | CloseCode::OVERSIZED | CloseCode::UNSUPPORTED_VERSION)
+            );
+            assert!(!blames, "clients speak soundly, and are told {ending:?}");
+        }
+    }
 }
 
 /// The client's side of one connection. Dropping it hangs up.
@@ -136,13 +155,19 @@ struct State {
 }
 
 impl Link {
-    fn over(io: DuplexStream) -> Self {
+    fn over(io: Severed, nonsense: Nonsense) -> Self {
         let (reading, writing) = split(io);
         let shared = Arc::new(Shared { state: Mutex::default(), heard: Notify::new(), room: Notify::new() });
         let (requests, to_write) = mpsc::channel(64);
         let mut tasks = JoinSet::new();
         tasks.spawn(write(writing, to_write));
-        tasks.spawn(read(reading, Arc::clone(&shared), requests.clone()));
+        let (reading_into, pongs) = (Arc::clone(&shared), requests.clone());
+        tasks.spawn(async move {
+            if let Err(words) = read(reading, &reading_into, pongs).await {
+                nonsense.lock().unwrap_or_else(PoisonError::into_inner).push(words);
+            }
+            reading_into.is_over();
+        });
         Self { shared, requests, _tasks: tasks }
     }
 
@@ -171,7 +196,7 @@ impl Shared {
     }
 }
 
-async fn write(mut io: WriteHalf<DuplexStream>, mut to_write: mpsc::Receiver<Bytes>) {
+async fn write(mut io: WriteHalf<Severed>, mut to_write: mpsc::Receiver<Bytes>) {
     while let Some(bytes) = to_write.recv().await {
         if io.write_all(&bytes).await.is_err() {
             return;
@@ -179,13 +204,18 @@ async fn write(mut io: WriteHalf<DuplexStream>, mut to_write: mpsc::Receiver<Byt
     }
 }
 
-async fn read(mut io: ReadHalf<DuplexStream>, shared: Arc<Shared>, requests: mpsc::Sender<Bytes>) {
+/// Takes in what the server says, until that is over or makes no sense.
+async fn read(
+    mut io: ReadHalf<Severed>,
+    shared: &Shared,
+    requests: mpsc::Sender<Bytes>,
+) -> Result<(), String> {
     let mut received = BytesMut::new();
     loop {
         while let Some(payload) =
-            frame::take(&mut received, frame::MAX_FRAME_BYTES).expect("frames within the limit")
+            frame::take(&mut received, frame::MAX_FRAME_BYTES).map_err(|error| error.to_string())?
         {
-            let frame = ServerFrame::decode(payload).expect("a frame that makes sense");
+            let frame = ServerFrame::decode(payload).map_err(|error| error.to_string())?;
             let is_ping = matches!(frame, ServerFrame::Push(Push::Ping));
             shared.take(frame);
             if is_ping {
@@ -198,17 +228,21 @@ async fn read(mut io: ReadHalf<DuplexStream>, shared: Arc<Shared>, requests: mps
             shared.room.notified().await;
         }
         if io.read_buf(&mut received).await.unwrap_or(0) == 0 {
-            let mut state = shared.lock();
-            state.over = true;
-            state.waiting.clear();
-            drop(state);
-            shared.heard.notify_one();
-            return;
+            return Ok(());
         }
     }
 }
 
 impl Shared {
+    /// Nothing more is answered or told.
+    fn is_over(&self) {
+        let mut state = self.lock();
+        state.over = true;
+        state.waiting.clear();
+        drop(state);
+        self.heard.notify_one();
+    }
+
     fn wants_more(&self) -> bool {
         let state = self.lock();
         state.pushes.len() < PUSHES || !state.waiting.is_empty()
