@@ -41,7 +41,7 @@ use self::cast::Cast;
 use self::options::Options;
 use self::participant::Stage;
 use self::record::Writer;
-use self::report::{CatchUp, Conditions, Report, summarise};
+use self::report::{CatchUp, Conditions, NOTHING, Report, summarise};
 use self::scenario::Run;
 use self::servers::Servers;
 use self::witness::Witness;
@@ -114,7 +114,10 @@ fn report(
     violations: &[verify::Violation],
 ) -> Report {
     let (options, tally) = (&run.options, &run.witness.tally);
-    let (violations, evidence) = summarise(violations);
+    let (violations, mut evidence) = summarise(violations);
+    if tally.acknowledged.load(Ordering::Relaxed) == 0 {
+        evidence.push(NOTHING.to_owned());
+    }
     let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
     let refused = tally.refused.lock().unwrap_or_else(PoisonError::into_inner);
     let refused = refused.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect();

@@ -11,15 +11,15 @@ use std::process::ExitCode;
 
 use chat_benches::load::check::check;
 use chat_benches::load::options::Options;
-use chat_benches::load::report::{Report, summarise};
+use chat_benches::load::report::{NOTHING, Report, summarise};
 use chat_benches::measure::Failure;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(
     about = "Loads a chat server, measures what clients get, and verifies what they saw",
-    after_help = "Exit status: 0 when nothing is wrong, 1 when what was promised does not hold or a record is \
-                  damaged, 2 when it could not be run.",
+    after_help = "Exit status: 0 when nothing is wrong, 1 when what was promised does not hold, nothing was \
+                  acknowledged or a record is damaged, 2 when it could not be run.",
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true
 )]
@@ -101,6 +101,9 @@ fn check_all(files: &[PathBuf]) -> Result<u8, Failure> {
         let violations: Vec<_> = violations.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
         println!("  violations: {}; damage {}", violations.join(", "), checked.damage.len());
         evidence.iter().for_each(|evidence| println!("  {evidence}"));
+        if checked.shows_nothing() {
+            println!("  {NOTHING}");
+        }
         checked.damage.iter().take(5).for_each(|damage| println!("  damaged: {damage}"));
         if !checked.is_clean() {
             status = VIOLATED;

@@ -95,24 +95,29 @@ impl Found {
     /// What was to hold for clients.
     pub(super) fn checks(&self) -> Vec<Check> {
         let violations = self.figure("violations");
-        let violations = violations.as_object().cloned().unwrap_or_default();
+        let mut violations = violations.as_object().cloned().unwrap_or_default();
+        let refused = violations.remove("refused").unwrap_or(Value::Null);
         let kinds: Vec<_> = violations.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
         let evidence = self.figure("evidence");
         let evidence = evidence.as_array().into_iter().flatten().filter_map(Value::as_str);
-        let evidence: String = evidence.map(|evidence| format!("; {evidence}")).collect();
+        let of_refusals = |evidence: &&str| evidence.starts_with("refused: ");
+        let (refusals, evidence): (Vec<_>, Vec<_>) = evidence.partition(of_refusals);
+        let in_words =
+            |evidence: Vec<&str>| evidence.iter().map(|one| format!("; {one}")).collect::<String>();
+        let (refusals, evidence) = (in_words(refusals), in_words(evidence));
         let ended = self.figure("ended");
         let came_back = ended.as_array().is_some_and(Vec::is_empty);
         let unknown = self.figure("unknown");
-        // It also fails for clients that did not come back, which is a claim of its own.
-        let passed = self.status == Some(0) || !came_back;
+        // It also fails for what are claims of their own: what was refused, and clients that did not come back.
+        let passed = self.status == Some(0) || (self.status == Some(1) && (refused != 0 || !came_back));
         let clean = passed && !violations.is_empty() && violations.values().all(|count| *count == 0);
+        let acknowledged = self.figure("acknowledged");
         vec![
             Check {
                 claim: "what was acknowledged reached everybody, once and in one order",
-                holds: clean,
+                holds: clean && acknowledged.as_u64().is_some_and(|count| count > 0),
                 evidence: format!(
-                    "{} acknowledged, {} delivered; {}{}{evidence}",
-                    self.figure("acknowledged"),
+                    "{acknowledged} acknowledged, {} delivered; {}{}{evidence}",
                     self.figure("deliveries"),
                     kinds.join(", "),
                     if clean { String::new() } else { format!("; exit code {:?}", self.status) },
@@ -121,7 +126,12 @@ impl Found {
             Check {
                 claim: "every send had an answer in the end",
                 holds: unknown == 0,
-                evidence: format!("{unknown} without, refused {}", self.figure("refused")),
+                evidence: format!("{unknown} without"),
+            },
+            Check {
+                claim: "no send was refused for good",
+                holds: refused == 0,
+                evidence: format!("refused {}{refusals}", self.figure("refused")),
             },
             Check {
                 claim: "clients came back by themselves",
@@ -175,7 +185,7 @@ mod tests {
     fn clean() -> Value {
         json!({
             "acknowledged": 9, "deliveries": 18, "unknown": 0, "refused": {}, "reconnections": 3, "ended": [],
-            "violations": { "lost": 0 }, "evidence": [],
+            "violations": { "lost": 0, "refused": 0 }, "evidence": [],
             "catch_up": { "after_sending_ms": 12.5, "longest_ms": 900.0 },
         })
     }
@@ -193,9 +203,15 @@ mod tests {
             report
         };
         assert_eq!(
-            failing(Some(1), with("violations", json!({ "lost": 1 }))),
+            failing(Some(1), with("violations", json!({ "lost": 1, "refused": 0 }))),
             ["what was acknowledged reached everybody, once and in one order"]
         );
+        assert_eq!(
+            failing(Some(1), with("acknowledged", json!(0))),
+            ["what was acknowledged reached everybody, once and in one order"]
+        );
+        let refused = json!({ "lost": 0, "refused": 2 });
+        assert_eq!(failing(Some(1), with("violations", refused)), ["no send was refused for good"]);
         assert_eq!(failing(Some(0), with("unknown", json!(1))), ["every send had an answer in the end"]);
         assert_eq!(failing(Some(1), with("ended", json!(["client 3"]))), ["clients came back by themselves"]);
         assert_eq!(failing(Some(0), with("catch_up", Value::Null)), ["everybody had everything in the end"]);
@@ -209,14 +225,19 @@ mod tests {
 
     #[test]
     fn a_load_that_was_killed_proves_nothing() {
-        assert_eq!(failing(None, Value::Null).len(), 4);
+        assert_eq!(failing(None, Value::Null).len(), 5);
     }
 
     #[test]
     fn evidence_is_shown() {
         let mut report = clean();
-        report["evidence"] = json!(["lost: 7 of direct:1:2"]);
-        let found = Found { status: Some(1), report };
-        assert!(found.checks()[0].evidence.contains("lost: 7 of direct:1:2"));
+        report["evidence"] = json!(["lost: 7 of direct:1:2", "refused: 8 of client 1"]);
+        let checks = Found { status: Some(1), report }.checks();
+        let telling = |words: &str| -> Vec<_> {
+            let telling = checks.iter().filter(|check| check.evidence.contains(words));
+            telling.map(|check| check.claim).collect()
+        };
+        assert_eq!(telling("lost: 7 of direct:1:2"), [checks[0].claim]);
+        assert_eq!(telling("refused: 8 of client 1"), ["no send was refused for good"]);
     }
 }

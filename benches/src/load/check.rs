@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
-use super::history::{Answer, History};
+use chat_core::ErrorKind;
+
+use super::history::{Answer, Damage, History};
 use super::observation::{Counts, Observation, Print, VERSION};
 use super::record::{Line, Reader};
 use super::verify::{Kind, Settled, Violation, verify};
@@ -31,7 +33,12 @@ pub struct Checked {
 impl Checked {
     /// Whether everything is as it should be.
     pub fn is_clean(&self) -> bool {
-        self.violations.is_empty() && self.damage.is_empty()
+        self.violations.is_empty() && self.damage.is_empty() && !self.shows_nothing()
+    }
+
+    /// Whether it is of a whole run in which nothing was acknowledged.
+    pub fn shows_nothing(&self) -> bool {
+        self.complete && self.counts.acked == 0
     }
 }
 
@@ -176,7 +183,11 @@ fn apply(
             history.sent(n, t, Print { id: Some(id), by, sum })
         }
         Observation::Acked { t, id, seq, .. } => history.acknowledged(id, t, seq),
-        Observation::Refused { id, .. } => history.unacknowledged(id, Answer::Refused),
+        Observation::Refused { id, ref code, .. } => {
+            let kind = ErrorKind::ALL.iter().find(|kind| kind.code() == code.as_str());
+            let kind = kind.ok_or_else(|| Damage(format!("{id} was answered {code}, which is no code")));
+            kind.and_then(|kind| history.unacknowledged(id, Answer::Refused(*kind)))
+        }
         Observation::Unknown { id, .. } => history.unacknowledged(id, Answer::Unknown),
         Observation::Saw { n, seq, id, by, sum, .. } => {
             history.saw(n, seq, Print { id, by, sum });

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chat_core::Seq;
+use chat_core::{ErrorKind, Seq};
 
 use super::observation::{Id, Print};
 
@@ -87,7 +87,7 @@ pub enum Answer {
         at_us: u64,
     },
     /// It is not stored and never will be.
-    Refused,
+    Refused(ErrorKind),
     /// Not until the end of the run.
     Unknown,
 }

@@ -10,6 +10,9 @@ use super::options::Scenario;
 use super::servers::Used;
 use super::verify::{Kind, Violation};
 
+/// Said of a run in which nothing was acknowledged.
+pub const NOTHING: &str = "nothing was acknowledged, so that nothing is shown";
+
 /// So much evidence is shown of each kind, the shortest first.
 const SHOWN: usize = 3;
 
@@ -42,9 +45,9 @@ pub struct Report {
     pub repetitions: u64,
     /// How long it took until everybody had everything.
     pub catch_up: CatchUp,
-    /// How much is wrong, by kind: `lost`, `repeated`, `reordered`, `holes`, `foreign`.
+    /// How much is wrong, by kind: `lost`, `repeated`, `reordered`, `holes`, `foreign`, `refused`.
     pub violations: BTreeMap<&'static str, u64>,
-    /// The shortest evidence of each kind.
+    /// The shortest evidence of each kind, and [`NOTHING`] where that is so.
     pub evidence: Vec<String>,
     /// Clients that the server or the client itself ended for good.
     pub ended: Vec<String>,
@@ -87,9 +90,10 @@ pub struct CatchUp {
 }
 
 impl Report {
-    /// Whether nothing is wrong: no violation, and no client that was told to stay away.
+    /// Whether nothing is wrong: no violation, no client that was told to stay away, and something that was
+    /// acknowledged.
     pub fn is_clean(&self) -> bool {
-        self.violations.values().all(|count| *count == 0) && self.ended.is_empty()
+        self.violations.values().all(|count| *count == 0) && self.ended.is_empty() && self.acknowledged > 0
     }
 }
 

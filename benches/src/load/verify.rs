@@ -24,11 +24,14 @@ pub enum Kind {
     Holes,
     /// Something is there that nobody sent, or not as it was sent, or whoever is no member saw it.
     Foreign,
+    /// A send was refused for good, though whoever sends is a member and may.
+    Refused,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Lost, Self::Repeated, Self::Reordered, Self::Holes, Self::Foreign];
+    pub const ALL: [Self; 6] =
+        [Self::Lost, Self::Repeated, Self::Reordered, Self::Holes, Self::Foreign, Self::Refused];
 
     /// A stable word for it.
     pub const fn word(self) -> &'static str {
@@ -38,6 +41,7 @@ impl Kind {
             Self::Reordered => "reordered",
             Self::Holes => "holes",
             Self::Foreign => "foreign",
+            Self::Refused => "refused",
         }
     }
 }
@@ -73,6 +77,7 @@ pub fn verify(history: &History, settled: Settled) -> Vec<Violation> {
     found.extend(reordered(history));
     found.extend(holes(history));
     found.extend(foreign(history));
+    found.extend(refused(history));
     found
 }
 
@@ -213,13 +218,23 @@ pub fn foreign(history: &History) -> Vec<Violation> {
             Some(sent) if sent.print != *print => {
                 report(format!("entry {seq} of {name}, {}, is not what was sent", id(print.id)));
             }
-            Some(sent) if sent.answer == Answer::Refused => {
+            Some(sent) if matches!(sent.answer, Answer::Refused(_)) => {
                 report(format!("entry {seq} of {name}, {}, was refused", id(print.id)));
             }
             Some(_) => {}
         }
     }
     found
+}
+
+/// Whoever sends is a member all the time, so that nothing is refused but for the moment.
+pub fn refused(history: &History) -> Vec<Violation> {
+    let refused = history.sent.iter().filter_map(|(id, sent)| {
+        let Answer::Refused(kind) = sent.answer else { return None };
+        let evidence = format!("{id} of client {} in {} was answered {}", sent.by, history.name, kind.code());
+        Some(Violation { kind: Kind::Refused, evidence })
+    });
+    refused.collect()
 }
 
 fn readers(history: &History) -> impl Iterator<Item = (Reader, &Runs)> {

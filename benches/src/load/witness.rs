@@ -165,7 +165,7 @@ impl Witness {
         if history.is_unanswered(id) {
             self.write(|| Observation::Refused { t, n: client, p: place, id, code: kind.code().into() });
             *lock(&self.tally.refused).entry(kind.code()).or_default() += 1;
-            undamaged(history.unacknowledged(id, Answer::Refused));
+            undamaged(history.unacknowledged(id, Answer::Refused(kind)));
         }
     }
 

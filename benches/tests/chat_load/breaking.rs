@@ -10,10 +10,15 @@ use crate::harness::{Server, chat_load, number, report};
 /// Runs against a server that acknowledged and delivered everything, and has its history changed like this
 /// when it is read. The first entry of it was written before the run.
 async fn found(change: impl Fn(&mut Vec<Entry>) + Send + Sync + 'static) -> Value {
-    let server = Server::start(Flawed::reading(MemoryStore::new(Epoch(1)), change)).await;
+    run_over(Flawed::reading(MemoryStore::new(Epoch(1)), change), &["--rate", "50"]).await
+}
+
+/// Runs against a server over this store, which is found to break its promises; so says the record.
+async fn run_over(store: Flawed<MemoryStore>, more: &[&str]) -> Value {
+    let server = Server::start(store).await;
     let folder = tempfile::tempdir().expect("a folder");
     let record = folder.path().join("record").to_string_lossy().into_owned();
-    let more = ["--clients", "2", "--rate", "50", "--record", &record];
+    let more = [&["--clients", "2", "--record", &record], more].concat();
     let (status, report) = report(&server.address, "direct", &more).await;
     server.stop().await;
     assert_eq!(status, Some(1), "{report:#}");
@@ -23,7 +28,7 @@ async fn found(change: impl Fn(&mut Vec<Entry>) + Send + Sync + 'static) -> Valu
 }
 
 fn assert_violations(report: &Value, expected: &[(&str, f64)]) {
-    for kind in ["lost", "repeated", "reordered", "holes", "foreign"] {
+    for kind in ["lost", "repeated", "reordered", "holes", "foreign", "refused"] {
         let count = expected.iter().find(|(expected, _)| *expected == kind).map_or(0.0, |(_, count)| *count);
         assert_eq!(number(report, &format!("/violations/{kind}")), count, "{kind} in {report:#}");
     }
@@ -78,4 +83,26 @@ async fn a_message_that_says_something_else_is_found() {
     })
     .await;
     assert_violations(&report, &[("foreign", 1.0)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_who_is_refused_for_good_is_found() {
+    let report = run_over(Flawed::refusing(MemoryStore::new(Epoch(1))), &["--rate", "50"]).await;
+    let refused = number(&report, "/refused/conflict");
+    assert_eq!(refused, number(&report, "/sent"));
+    assert_violations(&report, &[("refused", refused)]);
+    let evidence = report["evidence"][0].as_str().expect("words");
+    assert!(evidence.contains("was answered conflict") && evidence.contains("direct:"), "{report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_in_which_nothing_is_acknowledged_shows_nothing() {
+    let more = ["--rate", "50", "--settle", "1"];
+    let report = run_over(Flawed::unavailable(MemoryStore::new(Epoch(1))), &more).await;
+    assert_violations(&report, &[]);
+    assert_eq!(number(&report, "/acknowledged"), 0.0);
+    assert!(number(&report, "/unknown") > 0.0, "{report:#}");
+    let evidence = report["evidence"].as_array().expect("words");
+    assert_eq!(evidence.len(), 1);
+    assert!(evidence[0].as_str().expect("words").contains("nothing was acknowledged"), "{report:#}");
 }

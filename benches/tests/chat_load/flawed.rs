@@ -1,10 +1,13 @@
 //! A store that does not keep its promises, or not in time.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chat_core::store::{Batch, JournalPage, JournalPosition, Once, Outcome, Store, StoreError, Stored};
+use chat_core::store::{
+    Batch, Item, JournalPage, JournalPosition, Once, Outcome, Store, StoreError, StoreErrorKind, Stored,
+};
 use chat_core::{
     Account, AccountName, ConversationId, Device, Entry, Epoch, GroupId, Handle, Head, History, Member,
     Range, Seq, Standing, TokenHash, UserId,
@@ -13,11 +16,22 @@ use chat_core::{
 /// What becomes of the entries of a direct conversation when they are read.
 type Change = Box<dyn Fn(&mut Vec<Entry>) + Send + Sync>;
 
-/// As the store within, but for its flaw.
+/// What becomes of commits to direct conversations after the first, which comes before a run of one pair.
+enum Commits {
+    Kept,
+    /// The first of them takes so long.
+    Late(Duration),
+    /// They are refused, as if their ids had been used for something else.
+    Refused,
+    /// They cannot be made at present, for ever.
+    Unavailable,
+}
+
+/// As the store within, which others may share, but for its flaw.
 pub(crate) struct Flawed<S> {
-    within: S,
+    within: Arc<S>,
     change: Change,
-    stall: Duration,
+    later: Commits,
     /// Commits to direct conversations so far.
     commits: AtomicUsize,
 }
@@ -25,13 +39,44 @@ pub(crate) struct Flawed<S> {
 impl<S: Store> Flawed<S> {
     /// What it reads of direct conversations is changed so.
     pub(crate) fn reading(within: S, change: impl Fn(&mut Vec<Entry>) + Send + Sync + 'static) -> Self {
-        Self { within, change: Box::new(change), stall: Duration::ZERO, commits: AtomicUsize::new(0) }
+        Self { change: Box::new(change), ..Self::sharing(Arc::new(within)) }
     }
 
-    /// The second commit to a direct conversation takes so long: the first of a run, since one comes before.
+    /// The first commit of a run to a direct conversation takes so long.
     pub(crate) fn stalling(within: S, stall: Duration) -> Self {
-        Self { within, change: Box::new(|_| {}), stall, commits: AtomicUsize::new(0) }
+        Self { later: Commits::Late(stall), ..Self::sharing(Arc::new(within)) }
     }
+
+    /// What a run sends to a direct conversation is refused for good.
+    pub(crate) fn refusing(within: S) -> Self {
+        Self { later: Commits::Refused, ..Self::sharing(Arc::new(within)) }
+    }
+
+    /// What a run sends to a direct conversation is refused for the moment, and the moment never ends.
+    pub(crate) fn unavailable(within: S) -> Self {
+        Self { later: Commits::Unavailable, ..Self::sharing(Arc::new(within)) }
+    }
+
+    /// It has no flaw, and is one of several over what is within.
+    pub(crate) fn sharing(within: Arc<S>) -> Self {
+        Self { within, change: Box::new(|_| {}), later: Commits::Kept, commits: AtomicUsize::new(0) }
+    }
+
+    /// Refuses what is appended to direct conversations, and commits the rest.
+    async fn refuse(&self, batch: &Batch) -> Result<Vec<Outcome>, StoreError> {
+        let mut rest = batch.clone();
+        rest.items.retain(|item| !is_direct(item));
+        let mut outcomes = self.within.commit(&rest).await?.into_iter();
+        let outcomes = batch.items.iter().map(|item| match is_direct(item) {
+            true => Outcome::Conflict,
+            false => outcomes.next().expect("there is one for each item"),
+        });
+        Ok(outcomes.collect())
+    }
+}
+
+fn is_direct(item: &Item) -> bool {
+    item.append.iter().any(|entry| matches!(entry.conversation, ConversationId::Direct(_)))
 }
 
 #[async_trait]
@@ -53,11 +98,17 @@ impl<S: Store> Store for Flawed<S> {
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Outcome>, StoreError> {
-        let mut appended = batch.items.iter().flat_map(|item| &item.append);
-        if appended.any(|entry| matches!(entry.conversation, ConversationId::Direct(_)))
-            && self.commits.fetch_add(1, Ordering::Relaxed) == 1
-        {
-            tokio::time::sleep(self.stall).await;
+        let earlier = match batch.items.iter().any(is_direct) {
+            true => self.commits.fetch_add(1, Ordering::Relaxed),
+            false => 0,
+        };
+        match self.later {
+            Commits::Late(stall) if earlier == 1 => tokio::time::sleep(stall).await,
+            Commits::Refused if earlier > 0 => return self.refuse(batch).await,
+            Commits::Unavailable if earlier > 0 => {
+                return Err(StoreError::new(StoreErrorKind::Unavailable, "committing"));
+            }
+            _ => {}
         }
         self.within.commit(batch).await
     }

@@ -24,7 +24,7 @@ fn assert_clean(status: Option<i32>, report: &Value) {
     assert!(number(report, "/sent") > 0.0, "{report:#}");
     assert_eq!(number(report, "/sent"), number(report, "/acknowledged"), "{report:#}");
     assert_eq!(number(report, "/acknowledged_us/count"), number(report, "/acknowledged"));
-    for kind in ["lost", "repeated", "reordered", "holes", "foreign"] {
+    for kind in ["lost", "repeated", "reordered", "holes", "foreign", "refused"] {
         assert_eq!(number(report, &format!("/violations/{kind}")), 0.0, "{report:#}");
     }
     assert_eq!(report["ended"], Value::Array(Vec::new()));

@@ -1,5 +1,7 @@
 //! Histories that are as they should be but for one thing.
 
+use chat_core::ErrorKind;
+
 use super::super::history::{Answer, Damage, History};
 use super::super::observation::{Id, Print};
 use super::*;
@@ -198,18 +200,27 @@ fn what_was_sent_differently_or_by_somebody_else_is_foreign() {
 }
 
 #[test]
+fn what_a_member_sent_and_was_refused_for_good_breaks_a_promise() {
+    let mut history = history(At::Nowhere, |_| {});
+    history.sent(0, 90, Print { id: Some(id(9)), by: 100, sum: 9 }).expect("new");
+    history.unacknowledged(id(9), Answer::Refused(ErrorKind::NotAllowed)).expect("not answered yet");
+    assert_eq!(kinds(&history), [Kind::Refused]);
+    assert!(refused(&history)[0].evidence.contains("of client 0 in direct:100:101 was answered not_allowed"));
+}
+
+#[test]
 fn what_was_refused_and_is_there_is_foreign() {
     let mut history = history(At::Nowhere, |_| {});
     let refused = Print { id: Some(id(9)), by: 100, sum: 9 };
     history.sent(0, 90, refused).expect("new");
-    history.unacknowledged(id(9), Answer::Refused).expect("not answered yet");
-    assert_eq!(kinds(&history), []);
+    history.unacknowledged(id(9), Answer::Refused(ErrorKind::Invalid)).expect("not answered yet");
+    assert_eq!(foreign(&history), []);
     for (client, _) in CLIENTS {
         history.saw(client, seq(6), refused);
     }
     history.stored(seq(6), refused);
     history.read(seq(6));
-    assert_eq!(kinds(&history), [Kind::Foreign]);
+    assert_eq!(kinds(&history), [Kind::Foreign, Kind::Refused]);
 }
 
 #[test]
