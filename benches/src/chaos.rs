@@ -10,13 +10,15 @@
 //!  ├──── cluster ── node, link, and the servers that the tests start
 //!  ├──── load: chat-load's process
 //!  ├──── presence: who is seen online, asked on every node
+//!  ├──── probe: whether messages pass from every node to every other
 //!  ├──── watch: what nodes say of themselves, twice a second
-//!  └──── timeline, verdict
+//!  └──── timeline, bounds, verdict
 //! ```
 
 #[path = "../../chat-bus/tests/redis/authority.rs"]
 #[expect(dead_code, reason = "the bus's own tests want it")]
 mod authority;
+mod bounds;
 pub mod cluster;
 #[path = "../../chat-server/tests/black_box/guard.rs"]
 mod guard;
@@ -33,6 +35,7 @@ mod node;
 #[path = "../../chat-server/tests/black_box/ports.rs"]
 mod ports;
 mod presence;
+mod probe;
 #[path = "../../chat-bus/tests/redis/servers.rs"]
 #[expect(dead_code, reason = "the bus's own tests want more of it")]
 mod redis;
@@ -46,9 +49,6 @@ use std::time::Duration;
 
 /// How many nodes there are, and masters where Redis is a cluster.
 pub const NODES: usize = 3;
-
-/// After the last of some faults everything has to be well again within this time.
-pub const HEALED: Duration = Duration::from_secs(30);
 
 /// How long between two looks at what can only be looked at.
 const LOOK: Duration = Duration::from_millis(50);

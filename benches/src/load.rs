@@ -25,6 +25,7 @@ pub mod scenario;
 pub mod schedule;
 pub mod sending;
 pub mod servers;
+pub mod silence;
 pub mod verify;
 pub mod witness;
 
@@ -142,6 +143,7 @@ fn report(
         deliveries: load(&tally.deliveries),
         acknowledged_us: tally.acknowledgements.percentiles(),
         delivered_us: tally.arrivals.percentiles(),
+        longest_silence_ms: tally.longest_silence().as_secs_f64() * 1e3,
         reconnections: load(&run.stage.reconnections),
         repetitions: load(&run.stage.repetitions),
         catch_up: CatchUp {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::bounds::{ARRIVAL, CAUGHT_UP, SILENCE};
 use super::cluster::program;
 use super::verdict::Check;
 use super::{LOOK, guard};
@@ -92,8 +93,8 @@ impl Load {
 }
 
 impl Found {
-    /// What was to hold for clients.
-    pub(super) fn checks(&self) -> Vec<Check> {
+    /// What was to hold for clients, where something was broken for so long at most.
+    pub(super) fn checks(&self, longest_fault: Duration) -> Vec<Check> {
         let violations = self.figure("violations");
         let mut violations = violations.as_object().cloned().unwrap_or_default();
         let refused = violations.remove("refused").unwrap_or(Value::Null);
@@ -142,15 +143,21 @@ impl Found {
                     if came_back { String::new() } else { format!("; ended {ended}") }
                 ),
             },
-            Check {
-                claim: "everybody had everything in the end",
-                holds: self.caught_up("after_sending_ms").is_finite(),
-                evidence: format!(
-                    "{:.1} s after the sending; {:.1} s at most from an acknowledgement to an arrival",
-                    self.caught_up("after_sending_ms"),
-                    self.caught_up("longest_ms")
-                ),
-            },
+            bounded(
+                "something was acknowledged again soon after each fault",
+                self.millis("/longest_silence_ms"),
+                longest_fault + SILENCE,
+            ),
+            bounded(
+                "what was acknowledged arrived soon",
+                self.millis("/catch_up/longest_ms"),
+                longest_fault + ARRIVAL,
+            ),
+            bounded(
+                "everybody had everything soon after the sending",
+                self.millis("/catch_up/after_sending_ms"),
+                longest_fault + CAUGHT_UP,
+            ),
         ]
     }
 
@@ -158,10 +165,20 @@ impl Found {
         self.report.get(name).unwrap_or(&Value::Null).clone()
     }
 
-    /// In seconds; not a number where it is not told.
-    fn caught_up(&self, name: &str) -> f64 {
-        self.figure("catch_up").get(name).and_then(Value::as_f64).unwrap_or(f64::NAN) / 1_000.0
+    /// A time in milliseconds; `None` where it is not told.
+    fn millis(&self, path: &str) -> Option<Duration> {
+        let millis = self.report.pointer(path)?.as_f64()?;
+        Duration::try_from_secs_f64(millis / 1e3).ok()
     }
+}
+
+/// Whether something was seen to take no longer than this.
+fn bounded(claim: &'static str, took: Option<Duration>, bound: Duration) -> Check {
+    let evidence = match took {
+        Some(took) => format!("{:.1} s at most, {:.1} s admitted", took.as_secs_f64(), bound.as_secs_f64()),
+        None => "not told".into(),
+    };
+    Check { claim, holds: took.is_some_and(|took| took <= bound), evidence }
 }
 
 impl Drop for Load {
@@ -177,15 +194,18 @@ mod tests {
 
     use super::*;
 
+    const FAULT: Duration = Duration::from_secs(7);
+
     fn failing(status: Option<i32>, report: Value) -> Vec<&'static str> {
         let found = Found { status, report };
-        found.checks().into_iter().filter(|check| !check.holds).map(|check| check.claim).collect()
+        found.checks(FAULT).into_iter().filter(|check| !check.holds).map(|check| check.claim).collect()
     }
 
     fn clean() -> Value {
         json!({
             "acknowledged": 9, "deliveries": 18, "unknown": 0, "refused": {}, "reconnections": 3, "ended": [],
             "violations": { "lost": 0, "refused": 0 }, "evidence": [],
+            "longest_silence_ms": 7_500.0,
             "catch_up": { "after_sending_ms": 12.5, "longest_ms": 900.0 },
         })
     }
@@ -214,7 +234,26 @@ mod tests {
         assert_eq!(failing(Some(1), with("violations", refused)), ["no send was refused for good"]);
         assert_eq!(failing(Some(0), with("unknown", json!(1))), ["every send had an answer in the end"]);
         assert_eq!(failing(Some(1), with("ended", json!(["client 3"]))), ["clients came back by themselves"]);
-        assert_eq!(failing(Some(0), with("catch_up", Value::Null)), ["everybody had everything in the end"]);
+    }
+
+    #[test]
+    fn a_load_that_takes_longer_than_the_faults_and_their_allowance_fails_its_own_claim() {
+        let times = [
+            ("/longest_silence_ms", SILENCE, "something was acknowledged again soon after each fault"),
+            ("/catch_up/longest_ms", ARRIVAL, "what was acknowledged arrived soon"),
+            ("/catch_up/after_sending_ms", CAUGHT_UP, "everybody had everything soon after the sending"),
+        ];
+        for (path, allowance, claim) in times {
+            let taking = |took: Value| {
+                let mut report = clean();
+                *report.pointer_mut(path).expect("it is told") = took;
+                failing(Some(0), report)
+            };
+            let millis = |time: Duration| json!(time.as_secs_f64() * 1e3);
+            assert_eq!(taking(millis(FAULT + allowance)), Vec::<&str>::new(), "{claim}");
+            assert_eq!(taking(millis(FAULT + allowance + Duration::from_millis(1))), [claim]);
+            assert_eq!(taking(Value::Null), [claim]);
+        }
     }
 
     #[test]
@@ -225,14 +264,14 @@ mod tests {
 
     #[test]
     fn a_load_that_was_killed_proves_nothing() {
-        assert_eq!(failing(None, Value::Null).len(), 5);
+        assert_eq!(failing(None, Value::Null).len(), 7);
     }
 
     #[test]
     fn evidence_is_shown() {
         let mut report = clean();
         report["evidence"] = json!(["lost: 7 of direct:1:2", "refused: 8 of client 1"]);
-        let checks = Found { status: Some(1), report }.checks();
+        let checks = Found { status: Some(1), report }.checks(FAULT);
         let telling = |words: &str| -> Vec<_> {
             let telling = checks.iter().filter(|check| check.evidence.contains(words));
             telling.map(|check| check.claim).collect()

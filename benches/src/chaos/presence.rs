@@ -7,8 +7,9 @@ use chat_proto::client::{Account, Client, ClientConfig, ClientEvents};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::LOOK;
+use super::bounds::HEALED;
 use super::cluster::Cluster;
-use super::{HEALED, LOOK};
 use crate::measure::Failure;
 
 /// How many people come and go.
@@ -141,7 +142,7 @@ impl Here {
 }
 
 /// One that does not wait long before it comes back.
-fn config(address: &str) -> ClientConfig {
+pub(super) fn config(address: &str) -> ClientConfig {
     let mut config = ClientConfig::new(address);
     config.connect_timeout = Duration::from_secs(3);
     config.request_timeout = PATIENCE;
@@ -150,7 +151,7 @@ fn config(address: &str) -> ClientConfig {
     config
 }
 
-fn registration(client: &Client, name: &str) -> Register {
+pub(super) fn registration(client: &Client, name: &str) -> Register {
     Register {
         client_id: client.new_id(),
         name: AccountName::parse(name).expect("a name"),

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::LOOK;
+use super::bounds::HEALED;
 use super::cluster::{Cluster, RedisKind};
 use super::load::{Amount, Load};
 use super::presence::Presence;
+use super::probe::Probes;
 use super::schedule::{self, Fault, Window};
 use super::timeline::{Event, Timeline};
 use super::verdict::{Check, Verdict};
 use super::watch::Watch;
-use super::{HEALED, LOOK};
 use crate::measure::Failure;
 
 /// How long it may take until the load sends.
@@ -62,6 +64,7 @@ struct Run {
     cluster: Arc<Cluster>,
     watch: Watch,
     presence: Presence,
+    probes: Probes,
     load: Load,
     begun: Instant,
     timeline: Timeline,
@@ -74,6 +77,7 @@ impl Run {
         eprintln!("chaos: {}", options.conditions());
         let cluster = Arc::new(Cluster::start(folder, options.redis).await?);
         let presence = Presence::start(&cluster).await?;
+        let probes = Probes::start(&cluster).await?;
         let amount = Amount {
             clients: options.clients,
             rate: options.rate,
@@ -90,7 +94,8 @@ impl Run {
             tokio::time::sleep(LOOK).await;
         }
         let (timeline, obstacles) = (Timeline::default(), Vec::new());
-        Ok(Self { options, cluster, watch, presence, load, begun: Instant::now(), timeline, obstacles })
+        let begun = Instant::now();
+        Ok(Self { options, cluster, watch, presence, probes, load, begun, timeline, obstacles })
     }
 
     async fn finish(mut self) -> Result<Outcome, Failure> {
@@ -106,16 +111,17 @@ impl Run {
             self.carry_out(number, window).await;
         }
         let obstacles = std::mem::take(&mut self.obstacles);
-        let Self { options, cluster, watch, presence, load, timeline, .. } = self;
+        let Self { options, cluster, watch, presence, probes, load, timeline, .. } = self;
         eprintln!("chaos: no more faults; waiting for the load to end and to verify");
         let found = load.ended().await?;
         eprintln!("chaos: the load has ended");
-        let mut checks = found.checks();
+        let mut checks = found.checks(timeline.longest_fault());
         checks.extend([
             as_planned(&timeline, &obstacles),
             well(&timeline, watch.well().await),
+            passed(&timeline, probes.pass().await),
             present(&timeline, presence.converges().await),
-            left(watch.sessions_end(presence.sessions()).await),
+            left(watch.sessions_end(presence.sessions() + probes.sessions()).await),
             alive(&watch, &cluster).await,
             calm_logs(&cluster),
             small(&watch),
@@ -145,7 +151,9 @@ impl Run {
                 events
             }
         };
+        let window_took = begun.elapsed();
         let well_after = self.watch.well().await;
+        let passed_after = self.probes.pass().await;
         if let Err(error) = self.presence.turn(number).await {
             self.obstacles.push(format!("a guest cannot come in: {error}"));
         }
@@ -154,7 +162,10 @@ impl Run {
             match event {
                 Ok(mut event) => {
                     event.silence = self.watch.longest_silence(begun);
-                    (event.well_after, event.seen_after) = (well_after.clone(), seen_after.clone());
+                    event.window_took = window_took;
+                    event.well_after.clone_from(&well_after);
+                    event.passed_after.clone_from(&passed_after);
+                    event.seen_after.clone_from(&seen_after);
                     self.timeline.0.push(event);
                 }
                 Err(obstacle) => self.obstacles.push(obstacle),
@@ -174,9 +185,11 @@ impl Run {
             fault: fault.clone(),
             at,
             took: begun.elapsed(),
+            window_took: Duration::ZERO,
             acknowledged: self.watch.acknowledged() - before,
             silence: Duration::ZERO,
             well_after: Ok(Duration::ZERO),
+            passed_after: Ok(Duration::ZERO),
             seen_after: Ok(Duration::ZERO),
             note,
         })
@@ -212,6 +225,11 @@ fn as_planned(timeline: &Timeline, obstacles: &[String]) -> Check {
 fn well(timeline: &Timeline, last: Result<Duration, String>) -> Check {
     let claim = "all nodes ready, and heard over Redis, in time after each fault";
     longest(claim, timeline.0.iter().map(|event| event.well_after.clone()).chain([last]))
+}
+
+fn passed(timeline: &Timeline, last: Result<Duration, String>) -> Check {
+    let claim = "messages passed from every node to every other, in time after each fault";
+    longest(claim, timeline.0.iter().map(|event| event.passed_after.clone()).chain([last]))
 }
 
 fn present(timeline: &Timeline, last: Result<Duration, String>) -> Check {
@@ -278,9 +296,11 @@ mod tests {
             fault: schedule::windows(1, Duration::from_secs(600))[0].faults[0].clone(),
             at: Duration::ZERO,
             took: Duration::from_secs(1),
+            window_took: Duration::from_secs(1),
             acknowledged: 0,
             silence: Duration::ZERO,
             well_after: Ok(Duration::ZERO),
+            passed_after: Ok(Duration::ZERO),
             seen_after: Ok(Duration::ZERO),
             note: String::new(),
         }
@@ -292,5 +312,15 @@ mod tests {
         assert!(!check.holds && check.evidence.contains("no fault was done"), "{check:?}");
         assert!(as_planned(&Timeline(vec![event()]), &[]).holds);
         assert!(!as_planned(&Timeline(vec![event()]), &["Redis does not start".into()]).holds);
+    }
+
+    #[test]
+    fn what_does_not_pass_in_time_fails_its_claim() {
+        let mut late = event();
+        late.passed_after = Err("a message through node 1 does not reach node 3".into());
+        let check = passed(&Timeline(vec![event(), late]), Ok(Duration::ZERO));
+        assert!(!check.holds && check.evidence.contains("does not reach node 3"), "{check:?}");
+        assert!(!passed(&Timeline(vec![event()]), Err("node 1 does not take a message".into())).holds);
+        assert!(passed(&Timeline(vec![event()]), Ok(Duration::ZERO)).holds);
     }
 }

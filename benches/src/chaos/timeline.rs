@@ -16,12 +16,16 @@ pub struct Event {
     pub at: Duration,
     /// How long it took until it was undone.
     pub took: Duration,
+    /// How long it took until it and the other of its window were undone.
+    pub window_took: Duration,
     /// How many messages were acknowledged meanwhile, as nodes say.
     pub acknowledged: u64,
     /// The longest time until everything was well in which none was, as seen twice a second.
     pub silence: Duration,
     /// How long after the last fault of the window all nodes were ready and heard each other over Redis.
     pub well_after: Result<Duration, String>,
+    /// How long after that messages had passed from every node to every other.
+    pub passed_after: Result<Duration, String>,
     /// How long after that everybody was seen online or offline as they were, on every node.
     pub seen_after: Result<Duration, String>,
     /// What else is worth knowing.
@@ -33,6 +37,11 @@ pub struct Event {
 pub struct Timeline(pub Vec<Event>);
 
 impl Timeline {
+    /// The longest time for which something was broken.
+    pub fn longest_fault(&self) -> Duration {
+        self.0.iter().map(|event| event.window_took).max().unwrap_or_default()
+    }
+
     /// In JSON: an array of objects with times in milliseconds.
     pub fn json(&self) -> Value {
         let events = self.0.iter().map(|event| {
@@ -48,6 +57,7 @@ impl Timeline {
                 "acknowledged_meanwhile": event.acknowledged,
                 "longest_silence_ms": millis(event.silence),
                 "well_after_ms": found(&event.well_after),
+                "messages_passed_after_ms": found(&event.passed_after),
                 "presence_right_after_ms": found(&event.seen_after),
                 "note": event.note,
             })
@@ -60,8 +70,8 @@ impl fmt::Display for Timeline {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             out,
-            "{:>8}  {:<38} {:>7} {:>13} {:>8} {:>10} {:>14}",
-            "at", "fault", "took", "acknowledged", "silence", "well after", "presence after"
+            "{:>8}  {:<38} {:>7} {:>13} {:>8} {:>10} {:>12} {:>14}",
+            "at", "fault", "took", "acknowledged", "silence", "well after", "passed after", "presence after"
         )?;
         for event in &self.0 {
             let after = |after: &Result<Duration, String>| {
@@ -69,13 +79,14 @@ impl fmt::Display for Timeline {
             };
             writeln!(
                 out,
-                "{:>8}  {:<38} {:>7} {:>13} {:>8} {:>10} {:>14}  {}",
+                "{:>8}  {:<38} {:>7} {:>13} {:>8} {:>10} {:>12} {:>14}  {}",
                 seconds(event.at),
                 event.fault.to_string(),
                 seconds(event.took),
                 event.acknowledged,
                 seconds(event.silence),
                 after(&event.well_after),
+                after(&event.passed_after),
                 after(&event.seen_after),
                 event.note
             )?;

@@ -63,7 +63,7 @@ impl fmt::Display for Verdict {
         writeln!(out, "{total} faults: {}", faults.join(", "))?;
         for check in &self.checks {
             let holds = if check.holds { "holds" } else { "FAILS" };
-            writeln!(out, "  {holds}  {:<58} {}", check.claim, check.evidence)?;
+            writeln!(out, "  {holds}  {:<72} {}", check.claim, check.evidence)?;
         }
         write!(out, "{}", if self.holds() { "everything held" } else { "something did not hold" })
     }

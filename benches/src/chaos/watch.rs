@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::bounds::HEALED;
 use super::cluster::Cluster;
 use super::node::Health;
-use super::{HEALED, LOOK, NODES};
+use super::{LOOK, NODES};
 
 /// How long between two looks.
 const EVERY: Duration = Duration::from_millis(500);

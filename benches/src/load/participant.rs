@@ -269,7 +269,7 @@ impl UnderWay {
 }
 
 /// Refusals that say nothing about what was sent.
-pub(super) fn is_momentary(kind: ErrorKind) -> bool {
+pub(crate) fn is_momentary(kind: ErrorKind) -> bool {
     use ErrorKind::{Ended, OutcomeUnknown, Overloaded, RateLimited, Unavailable};
     matches!(kind, Ended | OutcomeUnknown | Overloaded | RateLimited | Unavailable)
 }

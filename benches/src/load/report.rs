@@ -39,6 +39,8 @@ pub struct Report {
     pub acknowledged_us: Percentiles,
     /// From when something was to be sent to its arrival at another client, in microseconds.
     pub delivered_us: Percentiles,
+    /// The longest time in which something was under way and nothing was acknowledged, in milliseconds.
+    pub longest_silence_ms: f64,
     /// Connections that were made after one had broken.
     pub reconnections: u64,
     /// Sends that were made again after the client had given up on them.
@@ -131,6 +133,7 @@ impl fmt::Display for Report {
         )?;
         row(f, "acknowledged after", &in_words(&self.acknowledged_us))?;
         row(f, "delivered after", &in_words(&self.delivered_us))?;
+        row(f, "longest silence", &format!("{:.1} ms", self.longest_silence_ms))?;
         row(f, "reconnections", &self.reconnections.to_string())?;
         row(f, "longest catch-up", &format!("{:.1} ms", self.catch_up.longest_ms))?;
         row(f, "caught up after the sending", &format!("{:.1} ms", self.catch_up.after_sending_ms))?;

@@ -13,6 +13,7 @@ use super::history::{Answer, Damage, History};
 use super::latency::Latencies;
 use super::observation::{Id, Observation, Print, VERSION};
 use super::record::Writer;
+use super::silence::Silence;
 use super::verify::{Settled, Violation, verify};
 
 /// Sees everything.
@@ -68,6 +69,8 @@ pub struct Tally {
     pub acknowledgements: Latencies,
     /// From when something was to be sent to its arrival at another client that was there.
     pub arrivals: Latencies,
+    /// For how long nothing was acknowledged. Guards itself; held for moments.
+    silence: Mutex<Silence>,
     /// The longest from an acknowledgement to an arrival at another client, in microseconds.
     longest_late_us: AtomicU64,
     /// The longest from the end of the sending to an arrival, in microseconds.
@@ -143,6 +146,7 @@ impl Witness {
         let (id, sum) = (Id(id.0), print.sum);
         self.write(|| Observation::Sent { t: at_us, n: client, p: place, id, sum });
         self.tally.sent.fetch_add(1, Ordering::Relaxed);
+        lock(&self.tally.silence).sent(self.now());
         undamaged(self.history(place).sent(client, at_us, print));
     }
 
@@ -153,6 +157,7 @@ impl Witness {
         if history.is_unanswered(id) {
             self.write(|| Observation::Acked { t, n: client, p: place, id, seq });
             self.tally.acknowledged.fetch_add(1, Ordering::Relaxed);
+            lock(&self.tally.silence).acknowledged(t);
             self.tally.acknowledgements.record(client, t.saturating_sub(at_us));
             undamaged(history.acknowledged(id, t, seq));
         }
@@ -165,6 +170,7 @@ impl Witness {
         if history.is_unanswered(id) {
             self.write(|| Observation::Refused { t, n: client, p: place, id, code: kind.code().into() });
             *lock(&self.tally.refused).entry(kind.code()).or_default() += 1;
+            lock(&self.tally.silence).unacknowledged(t);
             undamaged(history.unacknowledged(id, Answer::Refused(kind)));
         }
     }
@@ -228,6 +234,7 @@ impl Witness {
             for (id, n) in unanswered {
                 self.write(|| Observation::Unknown { n, p: place, id });
                 self.tally.unknown.fetch_add(1, Ordering::Relaxed);
+                lock(&self.tally.silence).unacknowledged(self.now());
                 undamaged(history.unacknowledged(id, Answer::Unknown));
             }
         }
@@ -297,6 +304,11 @@ impl Witness {
 }
 
 impl Tally {
+    /// The longest time in which something was under way and nothing was acknowledged.
+    pub fn longest_silence(&self) -> Duration {
+        Duration::from_micros(lock(&self.silence).longest_us())
+    }
+
     /// The longest from an acknowledgement to an arrival at another client, not counting the time for which
     /// that one was away of its own will.
     pub fn longest_late(&self) -> Duration {
