@@ -54,10 +54,12 @@ const LEAVE: Duration = Duration::from_secs(5);
 /// Runs a scenario and verifies it.
 ///
 /// # Errors
-/// It could not be run to its end: the server cannot be reached, refuses what a scenario needs, or does not
+/// It could not be run to its end: an argument has no meaning, the server cannot be reached, refuses what a scenario needs, or does not
 /// let its history be read; or a file cannot be written.
 pub async fn run(options: Options) -> Result<Report, Failure> {
+    options.check()?;
     let plan = scenario::plan(&options)?;
+    let servers = Arc::new(Servers::watch(&options.pids)?);
     let record = match &options.record {
         Some(file) => {
             let created = Writer::create(file).map_err(|error| format!("{}: {error}", file.display()));
@@ -69,7 +71,6 @@ pub async fn run(options: Options) -> Result<Report, Failure> {
         Some(seed) => seed,
         None => SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos().into(),
     };
-    let servers = Arc::new(Servers::watch(&options.pids));
     let stage = Arc::new(Stage {
         addresses: options.addresses.clone(),
         seed,
@@ -81,7 +82,7 @@ pub async fn run(options: Options) -> Result<Report, Failure> {
     let cast = Cast::gather(&stage, &plan, options.accounts.as_deref()).await?;
     let limits = cast.participants[0].client().await.limits();
     let users = cast.participants.iter().map(|participant| participant.user).collect();
-    let scenario = serde_json::to_value(options.scenario)?.as_str().unwrap_or_default().to_owned();
+    let scenario = options.scenario.name().to_owned();
     let witness = Arc::new(Witness::new(record, (scenario, seed), users, cast.venues.clone()));
     stage.witness.set(Arc::clone(&witness)).map_err(|_| "a run begins once")?;
     servers.begin();

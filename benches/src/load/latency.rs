@@ -1,5 +1,6 @@
 //! How long things took.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use hdrhistogram::Histogram;
@@ -13,13 +14,18 @@ const SHARDS: usize = 8;
 
 /// Times recorded by many clients at once, in microseconds (an HDR histogram with three digits).
 #[derive(Debug)]
-pub struct Latencies(Vec<Mutex<Histogram<u64>>>);
+pub struct Latencies {
+    shards: Vec<Mutex<Histogram<u64>>>,
+    lower_bounds: AtomicU64,
+}
 
 /// What was recorded, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Percentiles {
     /// How many times were recorded.
     pub count: u64,
+    /// How many of them are of what had not come about in the end: at least so long it would have taken.
+    pub lower_bounds: u64,
     /// Their mean.
     pub mean: f64,
     /// Half of them were no longer.
@@ -36,21 +42,29 @@ pub struct Percentiles {
 
 impl Default for Latencies {
     fn default() -> Self {
-        Self((0..SHARDS).map(|_| Mutex::new(histogram())).collect())
+        let shards = (0..SHARDS).map(|_| Mutex::new(histogram())).collect();
+        Self { shards, lower_bounds: AtomicU64::new(0) }
     }
 }
 
 impl Latencies {
     /// Records one time.
     pub fn record(&self, client: u32, micros: u64) {
-        let shard = &self.0[client as usize % SHARDS];
+        let shard = &self.shards[client as usize % SHARDS];
         shard.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros.max(1));
+    }
+
+    /// Records for how long something had been waited for when no more time was given to it. Leaving it out
+    /// would make a server look the faster, the more it leaves unanswered.
+    pub fn record_lower_bound(&self, client: u32, micros: u64) {
+        self.lower_bounds.fetch_add(1, Ordering::Relaxed);
+        self.record(client, micros);
     }
 
     /// What was recorded so far.
     pub fn percentiles(&self) -> Percentiles {
         let mut all = histogram();
-        for shard in &self.0 {
+        for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             all.add(&*shard).expect("they have the same bounds");
         }
@@ -59,7 +73,8 @@ impl Latencies {
         }
         let at = |quantile| all.value_at_quantile(quantile);
         let (p50, p90, p99, p999) = (at(0.5), at(0.9), at(0.99), at(0.999));
-        Percentiles { count: all.len(), mean: all.mean(), p50, p90, p99, p999, max: all.max() }
+        let lower_bounds = self.lower_bounds.load(Ordering::Relaxed);
+        Percentiles { count: all.len(), lower_bounds, mean: all.mean(), p50, p90, p99, p999, max: all.max() }
     }
 }
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use crate::measure::Failure;
+
 /// What the clients do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -23,6 +25,20 @@ pub enum Scenario {
     Mixed,
 }
 
+impl Scenario {
+    /// What it is called in arguments, records and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Group => "group",
+            Self::Offline => "offline",
+            Self::Idle => "idle",
+            Self::Storm => "storm",
+            Self::Mixed => "mixed",
+        }
+    }
+}
+
 /// The arguments of a run.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -36,9 +52,9 @@ pub struct Options {
     /// How many clients are connected. By default 10, in `mixed` 30.
     #[arg(long, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
     pub clients: Option<u32>,
-    /// How many of a group's members send.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    pub senders: u32,
+    /// How many of a group's members send. By default 1.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub senders: Option<u32>,
     /// For how long they send, in seconds.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     pub seconds: u64,
@@ -83,6 +99,35 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 impl Options {
+    /// Refuses what would have no effect.
+    ///
+    /// # Errors
+    /// The argument, and where it has a meaning.
+    pub fn check(&self) -> Result<(), Failure> {
+        use Scenario::{Direct, Group, Mixed, Offline, Storm};
+        let given = [
+            ("--senders", self.senders.is_some(), &[Group][..]),
+            ("--rate", self.rate.is_some(), &[Direct, Group, Offline, Mixed]),
+            ("--window", self.window.is_some(), &[Direct, Group, Offline, Storm, Mixed]),
+        ];
+        for (argument, _, scenarios) in given.iter().filter(|(_, is_given, _)| *is_given) {
+            if !scenarios.contains(&self.scenario) {
+                let name = |scenario: &Scenario| format!("`{}`", scenario.name());
+                let known = scenarios.iter().map(name).collect::<Vec<_>>().join(", ");
+                let own = self.scenario.name();
+                return Err(format!("{argument} has no meaning in `{own}`; it is for {known}").into());
+            }
+        }
+        match self.senders {
+            Some(senders) if senders > self.clients() => {
+                let clients = self.clients();
+                Err(format!("--senders {senders}: at most as many as clients, of whom there are {clients}")
+                    .into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// How many clients there are.
     pub fn clients(&self) -> u32 {
         let default = if self.scenario == Scenario::Mixed { 30 } else { 10 };

@@ -35,9 +35,11 @@ pub struct Report {
     pub unknown: u64,
     /// Entries that arrived at clients other than their sender.
     pub deliveries: u64,
-    /// From when something was to be sent to its acknowledgement, in microseconds.
+    /// From when something was to be sent to its acknowledgement, in microseconds; what had none in the end
+    /// counts with the time for which it had waited.
     pub acknowledged_us: Percentiles,
-    /// From when something was to be sent to its arrival at another client, in microseconds.
+    /// From when something was to be sent to its arrival at another client, in microseconds; where it was not
+    /// answered and had not arrived in the end, the time until then counts.
     pub delivered_us: Percentiles,
     /// The longest time in which something was under way and nothing was acknowledged, in milliseconds.
     pub longest_silence_ms: f64,
@@ -168,5 +170,9 @@ fn in_words(of: &Percentiles) -> String {
     }
     let ms = |micros: u64| micros as f64 / 1e3;
     let (p50, p99, p999, max) = (ms(of.p50), ms(of.p99), ms(of.p999), ms(of.max));
-    format!("p50 {p50:.2} ms, p99 {p99:.2} ms, p99.9 {p999:.2} ms, at most {max:.2} ms")
+    let times = format!("p50 {p50:.2} ms, p99 {p99:.2} ms, p99.9 {p999:.2} ms");
+    match of.lower_bounds {
+        0 => format!("{times}, at most {max:.2} ms"),
+        open => format!("{times}, {max:.2} ms or more; {open} of {} had not come in the end", of.count),
+    }
 }

@@ -124,12 +124,14 @@ impl Run {
         };
         let window = self.options.window.unwrap_or(1) as usize;
         let (mut acting, mut wakes) = (JoinSet::new(), Vec::new());
-        for (number, (who, script)) in actors.into_iter().enumerate() {
-            let pace = match rate {
-                Some(rate) => {
+        let mut turns = rate.map(|rate| Turns::shared(rate, count).into_iter());
+        let all_turns = turns.as_ref().and_then(|turns| turns.as_slice().first().cloned());
+        for (who, script) in actors {
+            let pace = match turns.as_mut().and_then(Iterator::next) {
+                Some(turns) => {
                     let wake = Arc::new(Notify::new());
                     wakes.push(Arc::clone(&wake));
-                    Pace::Open { turns: Turns::new(rate, number, count), wake }
+                    Pace::Open { turns, wake }
                 }
                 None => Pace::Closed { window },
             };
@@ -139,17 +141,17 @@ impl Run {
         tokio::time::sleep_until(until.into()).await;
         self.witness.sending_ended();
         let answers = async {
-            let mut left = 0;
             while let Some(one) = acting.join_next().await {
-                left += one?;
+                one?;
             }
-            Ok::<_, Failure>(left)
+            Ok::<_, Failure>(())
         };
         // Whoever has no answer by then is stopped with the set.
-        if let Ok(left) = tokio::time::timeout_at((until + self.settle()).into(), answers).await {
-            self.figure("turns_not_taken", left? as f64);
-        }
-        Ok(())
+        let answered = tokio::time::timeout_at((until + self.settle()).into(), answers).await;
+        // A client that could not keep up, or waits for an answer still, has left turns.
+        let left = all_turns.map_or(0, |turns| turns.left(self.span()));
+        self.figure("turns_not_taken", left as f64);
+        answered.unwrap_or(Ok(()))
     }
 
     /// Lets each of these send once, and waits for the answers.

@@ -9,7 +9,7 @@
 //! omission*; his wrk2 is the model.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -39,12 +39,22 @@ pub struct Turns {
     sender: u64,
     senders: u64,
     taken: u64,
+    /// By all senders.
+    all_taken: Arc<AtomicU64>,
 }
 
 impl Turns {
-    /// Those of one sender.
-    pub fn new(rate: f64, sender: usize, senders: usize) -> Self {
-        Self { rate, sender: sender as u64, senders: senders.max(1) as u64, taken: 0 }
+    /// Those of each sender.
+    pub fn shared(rate: f64, senders: usize) -> Vec<Self> {
+        let all_taken = Arc::default();
+        let turns = |sender| Self {
+            rate,
+            sender: sender as u64,
+            senders: senders as u64,
+            taken: 0,
+            all_taken: Arc::clone(&all_taken),
+        };
+        (0..senders).map(turns).collect()
     }
 
     /// The next time, from the beginning.
@@ -59,18 +69,21 @@ impl Turns {
             return None;
         }
         self.taken += 1;
+        self.all_taken.fetch_add(1, Ordering::Relaxed);
         Some(next)
     }
 
-    /// How many turns before this time were not taken.
+    /// How many turns of all senders before this time were not taken so far.
     pub fn left(&self, until: Duration) -> u64 {
-        let mut ahead = self.clone();
-        let mut left = 0;
-        while ahead.next() < until {
-            ahead.taken += 1;
-            left += 1;
+        // Multiplied and divided, times may differ in their last digits.
+        let mut due = (until.as_secs_f64() * self.rate) as u64;
+        while due > 0 && time(self.rate, due - 1) >= until {
+            due -= 1;
         }
-        left
+        while time(self.rate, due) < until {
+            due += 1;
+        }
+        due.saturating_sub(self.all_taken.load(Ordering::Relaxed))
     }
 }
 
@@ -153,7 +166,7 @@ mod tests {
 
     #[test]
     fn senders_share_the_rate_and_take_turns() {
-        let mut turns: Vec<_> = (0..2).map(|sender| Turns::new(10.0, sender, 2)).collect();
+        let mut turns = Turns::shared(10.0, 2);
         let mut times = Vec::new();
         for _ in 0..3 {
             times.extend(turns.iter_mut().filter_map(|turns| turns.take(ms(10_000))));
@@ -163,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_sender_that_was_held_up_keeps_the_times_at_which_it_should_have_sent() {
-        let mut turns = Turns::new(1_000.0, 0, 1);
+        let mut turns = Turns::shared(1_000.0, 1).remove(0);
         assert_eq!(turns.take(ms(0)), Some(ms(0)));
         assert_eq!(turns.take(ms(0)), None, "not before its time");
         // Nothing could be sent for a second.
@@ -173,10 +186,15 @@ mod tests {
 
     #[test]
     fn turns_that_nobody_took_are_counted() {
-        let mut turns = Turns::new(100.0, 1, 2);
-        assert_eq!(turns.left(ms(100)), 5);
-        turns.take(ms(50));
-        assert_eq!(turns.left(ms(100)), 4);
-        assert_eq!(turns.left(ms(20)), 0);
+        let mut turns = Turns::shared(100.0, 2);
+        assert_eq!(turns[0].left(ms(100)), 10);
+        turns[1].take(ms(50));
+        assert_eq!(turns[0].left(ms(100)), 9, "whoever took them");
+        assert_eq!(turns[0].left(ms(101)), 10);
+        assert_eq!(turns[0].left(ms(0)), 0);
+        for rate in [3.0, 7.0, 0.1, 1e6 / 3.0] {
+            let counted = (0..).take_while(|turn| time(rate, *turn) < ms(3_000)).count() as u64;
+            assert_eq!(Turns::shared(rate, 1)[0].left(ms(3_000)), counted, "{rate}");
+        }
     }
 }

@@ -39,21 +39,14 @@ pub enum Act {
 /// What a client does, one thing after the other.
 pub type Script = Box<dyn FnMut() -> Act + Send>;
 
-/// Acts at this pace from `begin` to `until`, and waits for all answers. How many turns of an open loop
-/// were not taken, since the client could not keep up.
-pub async fn act(
-    who: Arc<Participant>,
-    mut script: Script,
-    mut pace: Pace,
-    begin: Instant,
-    until: Instant,
-) -> u64 {
+/// Acts at this pace from `begin` to `until`, and waits for all answers.
+pub async fn act(who: Arc<Participant>, mut script: Script, mut pace: Pace, begin: Instant, until: Instant) {
     let mut under_way = JoinSet::new();
-    let left = loop {
+    loop {
         while under_way.try_join_next().is_some() {}
         let now = Instant::now();
         let at = match &mut pace {
-            Pace::Open { turns, .. } if now >= until => break turns.left(until - begin),
+            _ if now >= until => break,
             Pace::Open { turns, wake } => match turns.take(now.saturating_duration_since(begin)) {
                 Some(due) => begin + due,
                 None => {
@@ -61,7 +54,6 @@ pub async fn act(
                     continue;
                 }
             },
-            Pace::Closed { .. } if now >= until => break 0,
             Pace::Closed { window } if under_way.len() >= *window => {
                 under_way.join_next().await;
                 continue;
@@ -89,7 +81,6 @@ pub async fn act(
                 under_way.spawn(async move { drop(client.typing(place).await) });
             }
         }
-    };
+    }
     while under_way.join_next().await.is_some() {}
-    left
 }

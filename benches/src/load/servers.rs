@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
+use crate::measure::Failure;
 use crate::measure::server::Usage;
 
 /// Watches processes by their ids.
@@ -41,10 +42,13 @@ pub struct Used {
 }
 
 impl Servers {
-    /// Begins to watch; processes that do not exist are passed over.
-    pub fn watch(ids: &[u32]) -> Self {
-        let seen = ids.iter().filter_map(|id| {
-            let now = Usage::of(*id).ok()?;
+    /// Begins to watch.
+    ///
+    /// # Errors
+    /// There is no such process.
+    pub fn watch(ids: &[u32]) -> Result<Self, Failure> {
+        let seen = ids.iter().map(|id| {
+            let now = Usage::of(*id).map_err(|error| format!("--pid {id}: no process to watch: {error}"))?;
             let seen = Seen {
                 before_cast: now,
                 at_begin: now,
@@ -52,9 +56,9 @@ impl Servers {
                 most_resident_bytes: now.resident_bytes,
                 has_ended: false,
             };
-            Some((*id, seen))
+            Ok((*id, seen))
         });
-        Self { seen: Mutex::new(seen.collect()) }
+        Ok(Self { seen: Mutex::new(seen.collect::<Result<_, Failure>>()?) })
     }
 
     /// The clients are connected and the run begins.

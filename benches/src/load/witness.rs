@@ -196,7 +196,8 @@ impl Witness {
         }
         let Some(sent) = sent.filter(|sent| sent.by != client) else { return };
         self.tally.deliveries.fetch_add(1, Ordering::Relaxed);
-        if since <= sent.at_us {
+        // What had no answer when no more were taken is recorded with the time until then.
+        if since <= sent.at_us && sent.answer != Answer::Unknown {
             self.tally.arrivals.record(client, t.saturating_sub(sent.at_us));
         }
         if let Answer::Acknowledged { at_us, .. } = sent.answer {
@@ -230,11 +231,12 @@ impl Witness {
     pub fn no_more_answers(&self) {
         for place in 0..self.places() {
             let mut history = self.history(place);
-            let unanswered: Vec<_> = history.unanswered().collect();
+            let (unanswered, now): (Vec<_>, _) = (history.unanswered().collect(), self.now());
             for (id, n) in unanswered {
+                self.waited_in_vain(&history, id, now);
                 self.write(|| Observation::Unknown { n, p: place, id });
                 self.tally.unknown.fetch_add(1, Ordering::Relaxed);
-                lock(&self.tally.silence).unacknowledged(self.now());
+                lock(&self.tally.silence).unacknowledged(now);
                 undamaged(history.unacknowledged(id, Answer::Unknown));
             }
         }
@@ -276,6 +278,19 @@ impl Witness {
     /// It could not be written.
     pub fn flush(&self) -> std::io::Result<()> {
         self.record.as_ref().map_or(Ok(()), Writer::flush)
+    }
+
+    /// Nothing more is waited for: the answer, and arrivals at members who are there and do not have it.
+    fn waited_in_vain(&self, history: &History, id: Id, now: u64) {
+        let sent = history.sent[&id];
+        let waited = now.saturating_sub(sent.at_us);
+        self.tally.acknowledgements.record_lower_bound(sent.by, waited);
+        for member in history.members.iter().filter(|member| member.client != sent.by) {
+            let since = self.present_since[member.client as usize].load(Ordering::Relaxed);
+            if since <= sent.at_us && !sent.found.is_some_and(|seq| member.seen.contains(seq)) {
+                self.tally.arrivals.record_lower_bound(member.client, waited);
+            }
+        }
     }
 
     fn stray(&self, client: u32, conversation: ConversationId, seq: Seq) {

@@ -101,7 +101,16 @@ async fn a_run_in_which_nothing_is_acknowledged_shows_nothing() {
     let report = run_over(Flawed::unavailable(MemoryStore::new(Epoch(1))), &more).await;
     assert_violations(&report, &[]);
     assert_eq!(number(&report, "/acknowledged"), 0.0);
-    assert!(number(&report, "/unknown") > 0.0, "{report:#}");
+    // What was not sent, and what had no answer, is owned up to.
+    let sent = number(&report, "/sent");
+    assert_eq!(sent + number(&report, "/figures/turns_not_taken"), 50.0);
+    assert_eq!(number(&report, "/unknown"), sent);
+    for times in ["acknowledged_us", "delivered_us"] {
+        assert_eq!(number(&report, &format!("/{times}/count")), sent, "{report:#}");
+        assert_eq!(number(&report, &format!("/{times}/lower_bounds")), sent);
+        assert!(number(&report, &format!("/{times}/p50")) > 500_000.0, "half of them waited for longer");
+    }
+    assert!(number(&report, "/longest_silence_ms") > 500.0, "{report:#}");
     let evidence = report["evidence"].as_array().expect("words");
     assert_eq!(evidence.len(), 1);
     assert!(evidence[0].as_str().expect("words").contains("nothing was acknowledged"), "{report:#}");

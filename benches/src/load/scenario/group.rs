@@ -9,6 +9,6 @@ pub(super) fn plan(clients: usize) -> Plan {
 }
 
 pub(super) async fn play(run: &Run) -> Result<(), Failure> {
-    let senders = run.cast.participants.iter().take(run.options.senders as usize);
+    let senders = run.cast.participants.iter().take(run.options.senders.unwrap_or(1) as usize);
     run.act(senders.map(|who| run.texts(who, 0)).collect(), Usual::OneByOne).await
 }
