@@ -34,10 +34,22 @@ struct Arguments {
 enum Command {
     /// Verifies records that were made with `--record`.
     Check {
+        /// Demands that they go to the end of their runs. What a killed program leaves does not.
+        #[arg(long)]
+        complete: bool,
         /// The records.
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+}
+
+/// How much of a run a record has to hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Demand {
+    /// All of it.
+    Complete,
+    /// What there is.
+    AsFarAsItGoes,
 }
 
 /// Nothing is wrong.
@@ -51,7 +63,9 @@ const FAILED: u8 = 2;
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match (arguments.command, arguments.run) {
-        (Some(Command::Check { files }), _) => check_all(&files),
+        (Some(Command::Check { complete, files }), _) => {
+            check_all(&files, if complete { Demand::Complete } else { Demand::AsFarAsItGoes })
+        }
         (None, Some(options)) => load(options).await,
         (None, None) => Err("a scenario or `check` is needed; see --help".into()),
     };
@@ -84,7 +98,7 @@ fn print(report: &Report, json: Option<&Path>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check_all(files: &[PathBuf]) -> Result<u8, Failure> {
+fn check_all(files: &[PathBuf], demand: Demand) -> Result<u8, Failure> {
     let mut status = CLEAN;
     for file in files {
         let checked = check(file).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -105,7 +119,7 @@ fn check_all(files: &[PathBuf]) -> Result<u8, Failure> {
             println!("  {NOTHING}");
         }
         checked.damage.iter().take(5).for_each(|damage| println!("  damaged: {damage}"));
-        if !checked.is_clean() {
+        if !checked.is_clean() || (demand == Demand::Complete && !checked.complete) {
             status = VIOLATED;
         }
     }

@@ -106,11 +106,14 @@ fn overview(path: &Path) -> io::Result<Overview> {
                 checked.violations.push(stray(n, &conversation, seq));
             }
             Observation::Settled => settled = Settled::Yes,
-            Observation::End(counts) => {
+            Observation::End { counts, digest } => {
                 checked.complete = true;
                 if counts != checked.counts {
                     let found = checked.counts;
                     checked.damage.push(format!("it should hold {counts:?} and holds {found:?}"));
+                }
+                if digest.is_some_and(|digest| digest != reader.digest_before()) {
+                    checked.damage.push("it is not what was written: its digest differs".into());
                 }
             }
             _ => {}

@@ -137,8 +137,15 @@ pub enum Observation {
     },
     /// Everybody had the time that was given to receive everything.
     Settled,
-    /// The last line: how many lines of each sort came before it.
-    End(Counts),
+    /// The last line.
+    End {
+        /// How many lines of each sort came before it.
+        #[serde(flatten)]
+        counts: Counts,
+        /// The CRC-32 of all bytes before it; earlier versions told none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<u32>,
+    },
 }
 
 /// How many observations there are of each sort.
@@ -186,9 +193,11 @@ impl Observation {
             | Self::Saw { p, .. }
             | Self::Stored { p, .. }
             | Self::Read { p, .. } => Some(*p),
-            Self::Run { .. } | Self::Client { .. } | Self::Stray { .. } | Self::Settled | Self::End(_) => {
-                None
-            }
+            Self::Run { .. }
+            | Self::Client { .. }
+            | Self::Stray { .. }
+            | Self::Settled
+            | Self::End { .. } => None,
         }
     }
 }

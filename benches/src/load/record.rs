@@ -9,6 +9,8 @@ use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crc32fast::Hasher;
+
 use super::observation::{Counts, Observation};
 
 /// Writes a record.
@@ -22,6 +24,10 @@ pub struct Writer {
 struct Output {
     file: BufWriter<File>,
     counts: Counts,
+    /// Of all that was written.
+    digest: Hasher,
+    /// The line that is being written.
+    line: Vec<u8>,
     has_ended: bool,
     /// The first error; nothing is written after it.
     failed: Option<io::Error>,
@@ -34,9 +40,15 @@ impl Writer {
     /// The file cannot be written.
     pub fn create(path: &Path) -> io::Result<Self> {
         let file = BufWriter::with_capacity(1 << 20, File::create(path)?);
-        Ok(Self {
-            file: Mutex::new(Output { file, counts: Counts::default(), has_ended: false, failed: None }),
-        })
+        let output = Output {
+            file,
+            counts: Counts::default(),
+            digest: Hasher::new(),
+            line: Vec::new(),
+            has_ended: false,
+            failed: None,
+        };
+        Ok(Self { file: Mutex::new(output) })
     }
 
     /// Appends a line, unless the record has ended. An error is kept for [`Writer::flush`], and nothing is
@@ -48,8 +60,8 @@ impl Writer {
     /// Appends the last line.
     pub fn end(&self) {
         let mut output = self.output();
-        let counts = output.counts;
-        output.append(&Observation::End(counts));
+        let (counts, digest) = (output.counts, Some(output.digest.clone().finalize()));
+        output.append(&Observation::End { counts, digest });
         output.has_ended = true;
     }
 
@@ -78,14 +90,17 @@ impl Output {
     fn append(&mut self, observation: &Observation) {
         if self.failed.is_none() && !self.has_ended {
             self.counts.add(observation);
-            self.failed = write(&mut self.file, observation).err();
+            self.failed = self.write(observation).err();
         }
     }
-}
 
-fn write(out: &mut impl Write, observation: &Observation) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, observation)?;
-    out.write_all(b"\n")
+    fn write(&mut self, observation: &Observation) -> io::Result<()> {
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, observation)?;
+        self.line.push(b'\n');
+        self.digest.update(&self.line);
+        self.file.write_all(&self.line)
+    }
 }
 
 /// Reads a record, line by line.
@@ -94,6 +109,8 @@ pub struct Reader {
     file: BufReader<File>,
     line: Vec<u8>,
     number: u64,
+    /// Of all lines before the present one.
+    digest: Hasher,
 }
 
 /// What a line of a record is.
@@ -116,7 +133,8 @@ impl Reader {
     /// # Errors
     /// The file cannot be read.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { file: BufReader::with_capacity(1 << 20, File::open(path)?), line: Vec::new(), number: 0 })
+        let file = BufReader::with_capacity(1 << 20, File::open(path)?);
+        Ok(Self { file, line: Vec::new(), number: 0, digest: Hasher::new() })
     }
 
     /// The next line, `None` at the end. A last line that was not written to its end is none.
@@ -124,6 +142,7 @@ impl Reader {
     /// # Errors
     /// The file cannot be read.
     pub fn next_line(&mut self) -> io::Result<Option<Line>> {
+        self.digest.update(&self.line);
         self.line.clear();
         self.number += 1;
         if self.file.read_until(b'\n', &mut self.line)? == 0 || !self.line.ends_with(b"\n") {
@@ -133,5 +152,10 @@ impl Reader {
             Ok(observation) => Line::Whole(observation),
             Err(error) => Line::Malformed { number: self.number, reason: error.to_string() },
         }))
+    }
+
+    /// The CRC-32 of all bytes before the line that was read last.
+    pub fn digest_before(&self) -> u32 {
+        self.digest.clone().finalize()
     }
 }

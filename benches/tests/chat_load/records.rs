@@ -150,6 +150,50 @@ fn a_line_that_was_altered_is_found() {
 }
 
 #[test]
+fn what_no_verification_looks_at_is_found_altered_by_the_digest() {
+    for (sort, key) in [("run", "seed"), ("sent", "t"), ("saw", "t"), ("acked", "n")] {
+        let checked = doctored(|lines| {
+            let line = middle(lines, sort);
+            let value = parsed(&lines[line])[key].clone();
+            let higher = value.as_u64().expect("a number") + 1;
+            lines[line] =
+                lines[line].replacen(&format!("\"{key}\":{value}"), &format!("\"{key}\":{higher}"), 1);
+        });
+        assert!(checked.damage.iter().any(|damage| damage.contains("digest")), "{sort} {key}: {checked:?}");
+    }
+    let scenario = doctored(|lines| lines[0] = lines[0].replace("\"direct\"", "\"group\""));
+    assert_eq!(scenario.damage, ["it is not what was written: its digest differs"]);
+}
+
+#[test]
+fn a_record_of_an_earlier_version_has_no_digest() {
+    let mut lines = recorded().to_vec();
+    let last = lines.pop().expect("an end");
+    let (end, digest) = last.split_once(",\"digest\":").expect("a digest");
+    assert!(digest.trim_end_matches('}').parse::<u32>().is_ok(), "{digest}");
+    lines.push(format!("{end}}}"));
+    let checked = checked(&(lines.join("\n") + "\n"));
+    assert!(checked.is_clean() && checked.complete, "{checked:?}");
+}
+
+#[tokio::test]
+async fn a_record_that_is_to_be_complete_has_its_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("record");
+    let name = file.to_string_lossy().into_owned();
+    let lines = tokio::task::spawn_blocking(|| recorded().to_vec()).await.expect("recorded");
+    let statuses = async |lines: &[String]| {
+        std::fs::write(&file, lines.join("\n") + "\n").expect("written");
+        let as_it_is = chat_load(&["check", &name]).await.status.code();
+        (as_it_is, chat_load(&["check", "--complete", &name]).await.status.code())
+    };
+    assert_eq!(statuses(&lines).await, (Some(0), Some(0)));
+    for left in [1, lines.len() / 3, lines.len() - 1] {
+        assert_eq!(statuses(&lines[..left]).await, (Some(0), Some(1)), "{left} lines");
+    }
+}
+
+#[test]
 fn a_record_that_breaks_off_is_checked_as_far_as_it_goes() {
     let text = recorded().join("\n") + "\n";
     for part in 1..40 {
