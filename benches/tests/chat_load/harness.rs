@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use chat_benches::world;
 use chat_core::Engine;
+use chat_core::memory::InProcessBus;
 use chat_core::store::Store;
 use chat_proto::server::{ConnectionConfig, serve};
 use serde_json::Value;
@@ -25,7 +26,16 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(store: impl Store) -> Self {
-        let engine = world::engine(store).await;
+        Self::over(world::engine(store).await).await
+    }
+
+    /// One of several over the same store that hear each other.
+    pub(crate) async fn node(store: impl Store, bus: &InProcessBus) -> Self {
+        let engine = Engine::builder(store).config(world::config()).bus(bus.endpoint());
+        Self::over(engine.start().await.expect("the store is readable")).await
+    }
+
+    async fn over(engine: Engine) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound").to_string();
         let (stop, stopped) = watch::channel(false);

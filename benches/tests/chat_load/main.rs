@@ -3,6 +3,7 @@
 mod breaking;
 mod flawed;
 mod harness;
+mod printed;
 mod records;
 mod scenarios;
 mod usage;

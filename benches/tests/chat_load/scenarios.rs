@@ -1,9 +1,10 @@
 //! Each scenario, small and short, on a server that keeps its promises.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::Epoch;
-use chat_core::memory::MemoryStore;
+use chat_core::memory::{InProcessBus, MemoryStore};
 use chat_store::sqlite::{SqliteOptions, SqliteStore};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -32,7 +33,11 @@ fn assert_clean(status: Option<i32>, report: &Value) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pairs_send_in_a_closed_loop() {
-    let report = clean("direct", &["--clients", "4", "--window", "4", "--bytes", "300"]).await;
+    // The server is in this process.
+    let pid = std::process::id().to_string();
+    let more = ["--clients", "4", "--window", "4", "--bytes", "300", "--pid", &pid];
+    let report = clean("direct", &more).await;
+    assert!(number(&report, "/servers/0/cpu_seconds") > 0.0, "{report:#}");
     assert_eq!(number(&report, "/deliveries"), number(&report, "/sent"), "one other in each pair");
     assert!(number(&report, "/delivered_us/p50") <= number(&report, "/delivered_us/max"));
 }
@@ -124,6 +129,29 @@ async fn connections_that_break_cost_nothing() {
     server.stop().await;
     assert_clean(status, &report);
     assert!(number(&report, "/reconnections") >= 8.0, "all that act, at least once: {report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_of_a_server_that_stops_go_to_the_other() {
+    let (store, bus) = (Arc::new(MemoryStore::new(Epoch(1))), InProcessBus::new());
+    let one = Server::node(Flawed::sharing(Arc::clone(&store)), &bus).await;
+    let other = Server::node(Flawed::sharing(store), &bus).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("report");
+    let addresses = ["--address", &one.address, "--address", &other.address].map(str::to_owned);
+    let arguments = ["mixed", "--clients", "10", "--rate", "100", "--seconds", "4"];
+    let arguments = [&arguments[..], &addresses.each_ref().map(String::as_str), &["--json"]].concat();
+    let mut program = start(&arguments, &file);
+    let mut lines = BufReader::new(program.stderr.take().expect("it is piped")).lines();
+    while lines.next_line().await.expect("text").is_some_and(|line| !line.contains("acknowledged/s")) {}
+    one.stop().await;
+    while lines.next_line().await.expect("text").is_some() {}
+    let status = program.wait().await.expect("it ends").code();
+    let report = std::fs::read_to_string(&file).expect("a report");
+    let report = serde_json::from_str(&report).expect("it is JSON");
+    other.stop().await;
+    assert_clean(status, &report);
+    assert!(number(&report, "/reconnections") >= 4.0, "half of all that act: {report:#}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
