@@ -18,5 +18,6 @@ mod schema;
 mod script;
 #[expect(dead_code, reason = "others want more of it")]
 mod server;
+mod splitting;
 mod spread;
 mod tls;
