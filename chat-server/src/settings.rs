@@ -329,6 +329,9 @@ pub struct Mysql {
     pub readers: usize,
     /// The connections that write, each one transaction at a time. Default 4.
     pub writers: usize,
+    /// Into how many shards conversations fall, by `CRC32(conversation) MOD shards`; messages of several
+    /// are not written in one transaction. For an engine that shards by conversation. Default 1.
+    pub shards: u32,
     /// How long a call may take, the wait for a connection included. Default 5 s.
     pub deadline_ms: u64,
     /// A file with the certificates, in PEM, that the server's own is checked against; with it,

@@ -20,6 +20,31 @@
 //! conversation on several servers all get on, but at a fraction of the rate: let the nodes write to
 //! one server, and the others take over.
 //!
+//! # Shards
+//! For an engine that shards by conversation, [`MysqlOptions::shards`] has batches keep to one shard:
+//! `CRC32(conversation) MOD shards`, which the server can compute as well. It groups what is written
+//! and nothing else, so nodes with different numbers get on with each other; more shards than there are
+//! mean smaller batches. This was tested on MariaDB, which is one shard, and on no sharding engine.
+//!
+//! | tables | belong to |
+//! |---|---|
+//! | `head`, `log`, `referring`, `member`, `trimmed_command` | the conversation, which is part of every unique key of theirs |
+//! | `journal`, `claim` | the writer, a committer of a node; followers read all of the journal |
+//! | `account`, `device`, `chat_group` | a user or a group; names, handles and tokens are looked up, and the first two unique, among all |
+//! | `store`, `schema_version`, `archive_import` | nobody: at most one row each |
+//!
+//! What that asks of the engine:
+//! - The tables of conversations are distributed by `conversation`; the others can stay on one shard.
+//! - A batch that appends writes its row of the journal in the same transaction. Unless that row is on
+//!   the same shard, a transaction has two parties, however many shards there are, and needs an atomic
+//!   commit of both: a batch that is there without its row is not found by other nodes.
+//! - An item is never divided. One that by its nature concerns several conversations is committed with
+//!   the shard of the first that it appends to, and its transaction writes to theirs too: contacts (the direct
+//!   conversation and both inboxes), the creation of a group (the group, the creator's and the members' inboxes),
+//!   whatever leaves a notice in somebody's inbox; and what writes to the registry beside a log. Texts, edits,
+//!   reactions, recalls and positions concern one.
+//! - The conversations of a user (`member_by_user`) are looked for on every shard.
+//!
 //! # Durability
 //! That of the server: a commit is acknowledged when the server has committed.
 //!
@@ -110,6 +135,9 @@ pub struct MysqlOptions {
     pub readers: usize,
     /// The connections that write, each one batch at a time; at least 1. By default 4.
     pub writers: usize,
+    /// Into how many shards conversations fall; at least 1. By default 1, which is right for a database
+    /// that is not sharded. See the [module](self#shards) for what follows from more.
+    pub shards: u32,
     /// How long a call may take, the wait for a connection included. By default 5 seconds.
     pub deadline: Duration,
     /// A file with the certificates, in PEM, that the server's own is checked against; with it,
@@ -122,7 +150,14 @@ pub struct MysqlOptions {
 
 impl Default for MysqlOptions {
     fn default() -> Self {
-        Self { readers: 8, writers: 4, deadline: Duration::from_secs(5), tls_ca: None, epoch: None }
+        Self {
+            readers: 8,
+            writers: 4,
+            shards: 1,
+            deadline: Duration::from_secs(5),
+            tls_ca: None,
+            epoch: None,
+        }
     }
 }
 
@@ -202,6 +237,11 @@ impl MysqlStore {
 
 #[async_trait]
 impl Store for MysqlStore {
+    /// The same for each node, and for the server: `CRC32(conversation) MOD shards`.
+    fn shard(&self, conversation: &ConversationId) -> u32 {
+        crc32fast::hash(&conversation.key()) % self.options.shards.max(1)
+    }
+
     fn writers(&self) -> usize {
         self.options.writers.max(1)
     }

@@ -43,6 +43,7 @@ impl Settings {
         let mut options = MysqlOptions::default();
         options.readers = self.mysql.readers;
         options.writers = self.mysql.writers;
+        options.shards = self.mysql.shards;
         options.deadline = Duration::from_millis(self.mysql.deadline_ms);
         options.tls_ca = named(&self.mysql.tls_ca);
         options
@@ -73,6 +74,7 @@ impl Default for Mysql {
         Self {
             readers: options.readers,
             writers: options.writers,
+            shards: options.shards,
             deadline_ms: milliseconds(options.deadline),
             tls_ca: PathBuf::new(),
             journal_hours: 24,

@@ -103,6 +103,7 @@ impl Settings {
             ("presence.lease_ms", self.presence.lease_ms),
             ("mysql.readers", self.mysql.readers as u64),
             ("mysql.writers", self.mysql.writers as u64),
+            ("mysql.shards", self.mysql.shards.into()),
             ("mysql.deadline_ms", self.mysql.deadline_ms),
             ("mysql.journal_hours", self.mysql.journal_hours),
             ("redis.command_timeout_ms", self.redis.command_timeout_ms),

@@ -68,6 +68,17 @@ fn connections_are_served_with_the_drivers_defaults_unless_told_otherwise() {
 }
 
 #[test]
+fn the_store_on_mysql_is_opened_as_the_settings_say() {
+    let ours = Settings::default().mysql_options();
+    assert_eq!(format!("{ours:?}"), format!("{:?}", chat_store::mysql::MysqlOptions::default()));
+    let settings =
+        load_file("[mysql]\nreaders = 2\nwriters = 3\nshards = 4\ndeadline_ms = 5").expect("loads");
+    let options = settings.mysql_options();
+    assert_eq!((options.readers, options.writers, options.shards), (2, 3, 4));
+    assert_eq!(options.deadline, std::time::Duration::from_millis(5));
+}
+
+#[test]
 fn flags_beat_the_environment_and_the_environment_the_file() {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(b"listen = '127.0.0.1:1'\nnode = 'file'\n[groups]\nmember_limit = 5\n").expect("written");
@@ -119,6 +130,7 @@ fn a_wrong_value_is_refused_with_key_found_expected_and_origin() {
         ("[connections]\nmax = 'many'", &["`connections.max`", "\"many\"", "whole number"]),
         ("[connections]\nmax = -1", &["`connections.max`", "-1", "not negative"]),
         ("[connections]\nmax = 0", &["`connections.max`", "is 0", "at least 1"]),
+        ("[mysql]\nshards = 0", &["`mysql.shards`", "is 0", "at least 1"]),
         ("[messages]\nbody_limit_bytes = 99999999", &["`messages.body_limit_bytes`", "99999999", "at most"]),
         ("[accounts]\ndevices = 'one'", &["`accounts.devices`", "\"one\"", "\"newest_only\""]),
         ("connections = 3", &["`connections`", "3", "table"]),

@@ -18,6 +18,7 @@ mod schema;
 mod script;
 #[expect(dead_code, reason = "others want more of it")]
 mod server;
+mod shards;
 mod splitting;
 mod spread;
 mod tls;
