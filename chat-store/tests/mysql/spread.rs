@@ -37,7 +37,7 @@ impl<S: Store> Store for Spread<S> {
     }
 
     fn is_shared(&self) -> bool {
-        true
+        self.stores[0].is_shared()
     }
 
     async fn epoch(&self) -> Result<Epoch, StoreError> {
@@ -113,6 +113,10 @@ impl<S: Store> Store for Spread<S> {
 
     async fn journal_end(&self) -> Result<JournalPosition, StoreError> {
         self.next().journal_end().await
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.next().probe().await
     }
 
     async fn close(&self) {
