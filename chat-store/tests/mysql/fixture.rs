@@ -3,6 +3,22 @@
 use bytes::Bytes;
 use chat_core::store::{Append, Batch, Digest, Item, Once, Outcome, Store, StoreError, WriterId};
 use chat_core::{ClientId, ConversationId, Direction, GroupId, Kind, Range, Seq, Timestamp, UserId};
+use chat_store::mysql::MysqlStore;
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+
+use crate::server::{Server, address, connect};
+
+/// A store over a database of its own, with one message in the first group, and the administrator in
+/// that database.
+pub(crate) async fn begun(server: &Server) -> (MysqlStore, Conn) {
+    let database = server.make_database().await;
+    let store = connect(&address(&database, server.port())).await;
+    store.commit(&batch(1, 1, vec![message(1, group(1))])).await.expect("nothing stands against it");
+    let mut admin = server.admin().await;
+    admin.query_drop(format!("USE {database}")).await.expect("it was just made");
+    (store, admin)
+}
 
 pub(crate) fn user(number: u64) -> UserId {
     UserId::new(number).expect("within bounds")

@@ -12,7 +12,7 @@ use mysql_async::{Conn, Row};
 use tokio::time::Instant;
 
 use crate::cluster::cluster;
-use crate::fixture::{batch, group, message, numbers, seqs, user};
+use crate::fixture::{batch, begun, group, message, numbers, seqs, user};
 use crate::server::{Server, address, connect, shared};
 
 /// What a batch can write to, the log's own rows cut where they are long.
@@ -63,21 +63,17 @@ fn manifold(number: u64, of: ConversationId) -> Vec<Item> {
     vec![text, reaction]
 }
 
-async fn sessions(admin: &mut Conn, database: &str) -> Vec<u64> {
-    let sessions = "SELECT id FROM information_schema.processlist WHERE user = 'chat' AND db = ? ORDER BY id";
-    admin.exec(sessions, (database,)).await.expect("the server answers")
+async fn sessions(admin: &mut Conn) -> Vec<u64> {
+    let sessions = "SELECT id FROM information_schema.processlist
+                    WHERE user = 'chat' AND db = DATABASE() ORDER BY id";
+    admin.query(sessions).await.expect("the server answers")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn statement_that_fails_leaves_nothing_and_its_connection_goes_on() -> Result<(), Box<dyn Error>> {
-    let server = shared().await;
-    let database = server.make_database().await;
-    let store = connect(&address(&database, server.port())).await;
     let here = group(1);
-    store.commit(&batch(1, 1, vec![message(1, here)])).await?;
-    let mut admin = server.admin().await;
-    admin.query_drop(format!("USE {database}")).await?;
-    let writing = sessions(&mut admin, &database).await;
+    let (store, mut admin) = begun(shared().await).await;
+    let writing = sessions(&mut admin).await;
     // Each statement of a script, the first to the last.
     let statements = [
         ("log", "TRUE"),
@@ -104,19 +100,14 @@ async fn statement_that_fails_leaves_nothing_and_its_connection_goes_on() -> Res
         assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Committed(_))), "{outcomes:?}");
         assert_eq!(seqs(&outcomes), [2 * number, 2 * number + 1]);
     }
-    assert_eq!(sessions(&mut admin, &database).await, writing, "no connection was given up");
+    assert_eq!(sessions(&mut admin).await, writing, "no connection was given up");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn conflict_at_any_statement_is_run_again() -> Result<(), Box<dyn Error>> {
-    let server = shared().await;
-    let database = server.make_database().await;
-    let store = connect(&address(&database, server.port())).await;
     let here = group(1);
-    store.commit(&batch(1, 1, vec![message(1, here)])).await?;
-    let mut admin = server.admin().await;
-    admin.query_drop(format!("USE {database}")).await?;
+    let (store, mut admin) = begun(shared().await).await;
     // What it counts stays counted when a transaction is rolled back.
     admin.query_drop("CREATE TABLE conflicts (remaining INT NOT NULL) ENGINE = MyISAM").await?;
     admin.query_drop("INSERT INTO conflicts VALUES (0)").await?;
