@@ -86,6 +86,18 @@ async fn acknowledged_entries_survive_kill_9_of_the_server() -> Result<(), Box<d
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn batches_whose_connections_are_killed_are_settled_by_running_them_again() -> Result<(), Box<dyn Error>>
 {
+    settled_although_killed("CONNECTION").await
+}
+
+/// In the middle of a statement or between two of a packet, before its commit or within it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_whose_statements_are_killed_are_settled_by_running_them_again() -> Result<(), Box<dyn Error>>
+{
+    settled_although_killed("QUERY").await
+}
+
+/// Kills something of all sessions again and again under a load.
+async fn settled_although_killed(what: &str) -> Result<(), Box<dyn Error>> {
     let server = Server::start().await;
     let store = Arc::new(connect(&server.database().await).await);
     let stop = Arc::new(AtomicBool::new(false));
@@ -97,7 +109,7 @@ async fn batches_whose_connections_are_killed_are_settled_by_running_them_again(
         let sessions: Vec<u64> = admin.query(sessions).await?;
         for session in sessions {
             // It may have ended meanwhile.
-            killed += u64::from(admin.query_drop(format!("KILL CONNECTION {session}")).await.is_ok());
+            killed += u64::from(admin.query_drop(format!("KILL {what} {session}")).await.is_ok());
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

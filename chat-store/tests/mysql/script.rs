@@ -1,6 +1,7 @@
 //! Small batches, which are written with their commit in one packet of several statements.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -134,6 +135,73 @@ async fn conflict_at_any_statement_is_run_again() -> Result<(), Box<dyn Error>> 
     }
     let head = store.heads(&[here]).await?.remove(0);
     assert_eq!((head.seq, head.ordinal), (2 * number - 1, number));
+    Ok(())
+}
+
+/// Waits until a session is in this state, and ends the statement that it is in.
+async fn kill_query(admin: &mut Conn, state: &str) -> Result<(), Box<dyn Error>> {
+    // Whoever runs a trigger counts as who made it.
+    let find = "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND state = ?";
+    let patience = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(id) = admin.exec_first::<u64, _, _>(find, (state,)).await? {
+            return Ok(admin.query_drop(format!("KILL QUERY {id}")).await?);
+        }
+        assert!(Instant::now() < patience, "it stops in the middle");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statement_that_is_killed_ahead_of_the_commit_leaves_nothing_and_its_connection_goes_on()
+-> Result<(), Box<dyn Error>> {
+    let here = group(1);
+    let (store, mut admin) = begun(shared().await).await;
+    let store = Arc::new(store);
+    let writing = sessions(&mut admin).await;
+    admin.query_drop("DO GET_LOCK(DATABASE(), 0)").await?;
+    for (number, table) in (1..).zip(["log", "referring", "member", "head", "journal"]) {
+        let trigger = format!(
+            "CREATE TRIGGER halting BEFORE INSERT ON {table} FOR EACH ROW DO GET_LOCK(DATABASE(), 60)"
+        );
+        admin.query_drop(trigger).await?;
+        let before = dump(&mut admin).await;
+        let killed = batch(1, 1 + number, manifold(10 * number, here));
+        let committing = tokio::spawn({
+            let (store, killed) = (Arc::clone(&store), killed.clone());
+            async move { store.commit(&killed).await }
+        });
+        kill_query(&mut admin, "User lock").await?;
+        let error = committing.await?.expect_err("a statement is killed");
+        // The server said so, and nothing is in doubt.
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{table}");
+        assert_eq!(dump(&mut admin).await, before, "{table}");
+        admin.query_drop("DROP TRIGGER halting").await?;
+        assert_eq!(seqs(&store.commit(&killed).await?), [2 * number, 2 * number + 1]);
+    }
+    assert_eq!(sessions(&mut admin).await, writing, "no connection was given up");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commit_that_is_killed_is_ambiguous_and_settled_by_running_again() -> Result<(), Box<dyn Error>> {
+    // Of its own, since nobody commits on it for a while.
+    let server = Server::start().await;
+    let (store, mut admin) = begun(&server).await;
+    let store = Arc::new(store);
+    for stage in ["START", "FLUSH", "BLOCK_DDL", "BLOCK_COMMIT"] {
+        admin.query_drop(format!("BACKUP STAGE {stage}")).await?;
+    }
+    let killed = batch(1, 2, manifold(10, group(1)));
+    let committing = tokio::spawn({
+        let (store, killed) = (Arc::clone(&store), killed.clone());
+        async move { store.commit(&killed).await }
+    });
+    kill_query(&mut admin, "Waiting for backup lock").await?;
+    let error = committing.await?.expect_err("its commit is killed");
+    assert_eq!(error.kind(), StoreErrorKind::Ambiguous);
+    admin.query_drop("BACKUP STAGE END").await?;
+    assert_eq!(seqs(&store.commit(&killed).await?), [2, 3]);
+    assert_eq!(store.heads(&[group(1)]).await?[0].seq, 3, "it is there once");
     Ok(())
 }
 
