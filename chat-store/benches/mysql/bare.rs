@@ -2,14 +2,14 @@
 //! multi-row upsert of heads, into the store's own tables. No reads, no totals, no journal.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chat_core::{ConversationId, GroupId};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, Value};
 
 use super::Failure;
-use super::load::{CONTENT, Load, Message};
+use super::load::{self, CONTENT, Load, Message};
 
 /// One connection, and the heads of its conversations.
 pub(crate) struct Bare {
@@ -29,7 +29,7 @@ impl Bare {
         Ok(bare)
     }
 
-    pub(crate) async fn run(mut self, batch: usize, until: Instant) -> Result<(Self, u64), Failure> {
+    async fn run(mut self, batch: usize, until: Instant) -> Result<(Self, u64), Failure> {
         let mut batches = 0;
         while Instant::now() < until {
             let messages = self.load.draw(batch);
@@ -68,6 +68,25 @@ impl Bare {
         self.conn.exec_drop(upsert, Params::Positional(heads.collect())).await?;
         Ok(self.conn.query_drop("COMMIT").await?)
     }
+}
+
+/// Rows per second of all of them, each of which writes a batch after the other for a span.
+pub(crate) async fn rate(
+    bares: Vec<Bare>,
+    batch: usize,
+    span: Duration,
+) -> Result<(Vec<Bare>, f64), Failure> {
+    let (returned, back) = std::sync::mpsc::channel();
+    let rate = load::rate(span, batch, bares, |bare, until| {
+        let returned = returned.clone();
+        async move {
+            let (bare, batches) = bare.run(batch, until).await?;
+            returned.send(bare)?;
+            Ok(batches)
+        }
+    });
+    let rate = rate.await?;
+    Ok((back.try_iter().collect(), rate))
 }
 
 pub(crate) fn key(conversation: u64) -> Value {

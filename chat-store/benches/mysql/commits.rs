@@ -11,7 +11,7 @@ use chat_store::mysql::{MysqlOptions, MysqlStore};
 use mysql_async::prelude::Queryable;
 
 use super::Failure;
-use super::bare::Bare;
+use super::bare::{self, Bare};
 use super::load::{CONTENT, Load, Message, median, rate};
 use super::server::Server;
 
@@ -38,17 +38,8 @@ pub(crate) async fn measure(server: &Server) -> Result<(), Failure> {
         for batch in [1, 10, 100, 1_000] {
             let (mut rates, mut shares, mut statements) = ([vec![], vec![]], vec![], vec![]);
             for _ in 0..RUNS {
-                let (returned, back) = std::sync::mpsc::channel();
-                let bare = rate(SPAN, batch, bares.drain(..), |bare, until| {
-                    let returned = returned.clone();
-                    async move {
-                        let (bare, batches) = bare.run(batch, until).await?;
-                        returned.send(bare)?;
-                        Ok(batches)
-                    }
-                })
-                .await?;
-                bares.extend(back.try_iter());
+                let bare;
+                (bares, bare) = bare::rate(bares, batch, SPAN).await?;
                 let before = questions(server).await?;
                 let (returned, back) = std::sync::mpsc::channel();
                 let count = Arc::new(AtomicU64::new(0));

@@ -2,14 +2,22 @@
 //!
 //! ```sh
 //! cargo bench -p chat-store --features server-tests --bench mysql             # everything
-//! cargo bench -p chat-store --features server-tests --bench mysql -- commits  # or: layouts, settings
+//! cargo bench -p chat-store --features server-tests --bench mysql -- commits  # or one of those below
 //! ```
+//!
+//! | part | |
+//! |---|---|
+//! | `commits` | the store beside bare MariaDB, by size of batches and number of writers |
+//! | `layouts` | the log clustered by conversation, and in the order of arrival |
+//! | `settings` | the recommended settings of the server beside its defaults, as the data grows |
+//! | `each-setting` | one setting changed at a time |
 //!
 //! It starts a MariaDB of its own: flushed at every commit, with a buffer pool of 2 GiB and a redo log
 //! of 1 GiB, in the folder of temporary files. What a line compares was measured in turn, in one run.
 
 mod bare;
 mod commits;
+mod each_setting;
 mod layouts;
 mod load;
 #[path = "../../tests/mysql/server.rs"]
@@ -38,9 +46,12 @@ async fn main() -> Result<(), Failure> {
     if is_asked_for("layouts") {
         layouts::measure(&server).await?;
     }
+    drop(server);
     if is_asked_for("settings") {
-        drop(server);
         settings::measure(&options).await?;
+    }
+    if is_asked_for("each-setting") {
+        each_setting::measure().await?;
     }
     Ok(())
 }

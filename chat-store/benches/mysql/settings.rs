@@ -6,8 +6,8 @@ use chat_core::store::Store;
 use chat_store::mysql::{MysqlOptions, MysqlStore};
 
 use super::Failure;
-use super::bare::Bare;
-use super::load::{Load, rate};
+use super::bare::{self, Bare};
+use super::load::Load;
 use super::server::Server;
 
 const WRITERS: u64 = 4;
@@ -35,17 +35,9 @@ pub(crate) async fn measure(recommended: &[&str]) -> Result<(), Failure> {
         }
         let mut rates = Vec::new();
         for _ in 0..SPANS {
-            let (returned, back) = std::sync::mpsc::channel();
-            let rate = rate(SPAN, BATCH, bares.drain(..), |bare, until| {
-                let returned = returned.clone();
-                async move {
-                    let (bare, batches) = bare.run(BATCH, until).await?;
-                    returned.send(bare)?;
-                    Ok(batches)
-                }
-            });
-            rates.push(format!("{:.0}", rate.await?));
-            bares.extend(back.try_iter());
+            let rate;
+            (bares, rate) = bare::rate(bares, BATCH, SPAN).await?;
+            rates.push(format!("{rate:.0}"));
         }
         println!("{name} | {}", rates.join(", "));
     }
