@@ -7,8 +7,9 @@
 //! Every head that a batch names is locked for its transaction, and with a head its log and its
 //! members. Transactions are `READ COMMITTED`: a statement after the lock sees what the lock's last
 //! holder committed. Deadlocks, lock waits beyond two seconds and failed certifications (Galera) are
-//! run again, with pauses that grow; a batch that keeps meeting others goes on in halves. An item is
-//! never divided.
+//! run again, with pauses that grow; a batch that keeps meeting others goes on in halves, one after the
+//! other, until what is contended is alone: what stands before it in the batch is committed then, and what
+//! stands behind it waits, since items see what earlier ones wrote. An item is never divided.
 //!
 //! A node that stands still inside a transaction loses it, and with it its locks, within some two
 //! seconds: the server ends it (`idle_transaction_timeout` of MariaDB, `wait_timeout` elsewhere). A head that
@@ -42,7 +43,8 @@
 //!   the shard of the first that it appends to, and its transaction writes to theirs too: contacts (the direct
 //!   conversation and both inboxes), the creation of a group (the group, the creator's and the members' inboxes),
 //!   whatever leaves a notice in somebody's inbox; and what writes to the registry beside a log. Texts, edits,
-//!   reactions, recalls and positions concern one.
+//!   reactions, recalls and positions concern one. Heads that an item only compares are locked, and made where there
+//!   are none: those of the direct conversations with the members that a group begins with.
 //! - The conversations of a user (`member_by_user`) are looked for on every shard.
 //!
 //! # Durability
