@@ -1,0 +1,108 @@
+//! Buses that break one clause of the contract fail the case named after it, and pass what the fault
+//! does not concern.
+//!
+//! A bus that … fails the case:
+//!
+//! | fault | case |
+//! |---|---|
+//! | is late with every tenth subscription | `once_subscribed_every_later_message_is_delivered` |
+//! | keeps only the topics of the last call | `topics_already_subscribed_to_stay_so` |
+//! | ends a subscription that is made a second time | `topics_already_subscribed_to_stay_so` |
+//! | gives a user and a group of the same number one channel | `messages_reach_only_those_subscribed_to_their_topic` |
+//! | never ends a subscription | `unsubscribed_topics_deliver_only_what_was_under_way` |
+//! | counts how often a topic was subscribed to | `unsubscribed_topics_deliver_only_what_was_under_way` |
+//! | takes an empty list of topics to leave for all of them | `unsubscribing_what_is_not_subscribed_says_nothing` |
+//! | hangs up when it is to leave what it has not entered | `unsubscribing_what_is_not_subscribed_says_nothing` |
+//! | ends subscriptions after those that were made later | `topics_can_be_subscribed_to_again` |
+//! | gives up after a thousand topics of one call | `many_topics_are_subscribed_to_at_once` |
+//! | answers all who subscribe at once when the first of them is subscribed | `subscribing_at_the_same_time_subscribes_everyone` |
+//! | waits for its receivers when much is under way | `publishing_never_waits` |
+//! | drops what nobody is subscribed to, and says so | `publishing_to_nobody_is_no_error` |
+//! | does not bring an endpoint what it published itself | `own_messages_come_back` |
+//! | forgets which run of a node published a message | `own_messages_are_recognised_by_their_origin` |
+//! | says nothing of a loss | `loss_is_said_before_anything_published_later` |
+//! | loses what it has taken out for a receiver that stops waiting | `a_dropped_receive_loses_nothing` |
+//! | loses the targets of entries | `chunks_read_back_equal` |
+//! | takes an empty content for none | `chunks_read_back_equal` |
+//! | drops what is larger than a megabyte | `large_chunks_read_back_equal` |
+//! | tells of who came as of who went | `ephemerals_read_back_equal` |
+//! | takes messages when it is closed | `closed_takes_nothing` |
+//! | does not tell its receiver that it is closed | `closed_takes_nothing` |
+//! | loses what it has taken when it is closed | `closed_endpoint_leaves_the_others_alone` |
+//! | takes nothing more when any endpoint is closed | `closed_endpoint_leaves_the_others_alone` |
+
+mod bus;
+mod closing;
+mod payloads;
+mod publishing;
+mod subscriptions;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chat_core::testkit::bus::{CASES, Case, Endpoints};
+
+use bus::{Nothing, WrongBus, with};
+
+/// How long a case may take on a paused clock, which goes on only when everything waits.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+fn faults() -> impl Iterator<Item = &'static WrongBus> {
+    [subscriptions::FAULTS, publishing::FAULTS, payloads::FAULTS, closing::FAULTS].into_iter().flatten()
+}
+
+/// Whether a bus passes a case; one that hangs fails it.
+async fn passes(endpoints: Endpoints, case: &Case) -> bool {
+    let run = tokio::time::timeout(PATIENCE, (case.run)(endpoints));
+    tokio::spawn(run).await.is_ok_and(|within| within.is_ok())
+}
+
+#[tokio::test(start_paused = true)]
+async fn bus_without_a_fault_passes_every_case() {
+    for case in CASES {
+        assert!(passes(with(|| Nothing), case).await, "{}", case.name);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn buses_that_break_a_clause_fail_its_case_and_pass_most_others() {
+    let mut wanting = Vec::new();
+    for wrong in faults() {
+        assert!(CASES.iter().any(|case| case.name == wrong.case), "no case is named {}", wrong.case);
+        let mut failed = BTreeSet::new();
+        for case in CASES {
+            if !passes((wrong.fresh)(), case).await {
+                failed.insert(case.name);
+            }
+        }
+        if !failed.contains(wrong.case) {
+            wanting.push(format!("a bus that {} passes {}, fails {failed:?}", wrong.fault, wrong.case));
+        }
+        let others = failed.len() - usize::from(failed.contains(wrong.case));
+        if 2 * others >= CASES.len() - 1 {
+            wanting.push(format!("a bus that {} fails {failed:?}", wrong.fault));
+        }
+    }
+    assert!(wanting.is_empty(), "{wanting:#?}");
+}
+
+/// Every case finds something.
+#[test]
+fn every_case_has_a_bus_that_fails_it() {
+    let named: BTreeSet<_> = faults().map(|wrong| wrong.case).collect();
+    let idle: Vec<_> = CASES.iter().map(|case| case.name).filter(|name| !named.contains(name)).collect();
+    assert!(idle.is_empty(), "{idle:#?}");
+}
+
+/// The table above says what is tested.
+#[test]
+fn table_names_every_fault_and_its_case() {
+    let mut missing = BTreeMap::new();
+    for wrong in faults() {
+        let line = format!("//! | {} | `{}` |\n", wrong.fault, wrong.case);
+        if !include_str!("main.rs").contains(&line) {
+            missing.insert(wrong.fault, line);
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.into_values().collect::<String>());
+}
