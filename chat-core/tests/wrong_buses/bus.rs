@@ -5,19 +5,21 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use chat_core::bus::{Bus, BusEvent, BusUnavailable, Message, Published, Topic};
-use chat_core::memory::{InProcessBus, InProcessEndpoint};
-use chat_core::testkit::bus::Endpoints;
+use chat_core::memory::InProcessBus;
+use chat_core::testkit::bus::{Interruptible, Outage};
+
+use crate::connection::Connection;
 
 pub(crate) type Answer = Result<(), BusUnavailable>;
 
 /// What a fault may fall back on.
-pub(crate) type Right = Arc<InProcessEndpoint>;
+pub(crate) type Right = Arc<Connection>;
 
 /// A line of the table: a fault, the case that has to find it, and a fresh bus that has it.
 pub(crate) struct WrongBus {
     pub(crate) fault: &'static str,
     pub(crate) case: &'static str,
-    pub(crate) fresh: fn() -> Endpoints,
+    pub(crate) fresh: fn() -> Interruptible,
 }
 
 /// What an endpoint does otherwise than the right one. What a fault leaves out is right.
@@ -41,6 +43,17 @@ pub(crate) trait Fault: Send + Sync + 'static {
 
     async fn close(&self, right: &Right) {
         right.close().await;
+    }
+
+    /// An outage begins.
+    fn lose(&self, right: &Right) {
+        right.lose();
+    }
+
+    /// An outage ends.
+    async fn regain(&self, right: &Right) {
+        right.regain(&right.wanted()).await;
+        right.lag();
     }
 }
 
@@ -79,9 +92,11 @@ impl Subscribed {
 }
 
 /// Endpoints of one bus, each with a fault of its own.
-pub(crate) fn with<F: Fault>(fault: impl Fn() -> F) -> Endpoints {
+pub(crate) fn with<F: Fault>(fault: impl Fn() -> F) -> Interruptible {
     let bus = InProcessBus::new();
-    [(); 3].map(|()| Arc::new(Faulty { right: Arc::new(bus.endpoint()), fault: fault() }) as Arc<dyn Bus>)
+    let faulty = || Arc::new(Faulty { right: Arc::new(Connection::new(bus.endpoint())), fault: fault() });
+    let second = faulty();
+    ([faulty(), Arc::clone(&second) as Arc<dyn Bus>, faulty()], Arc::new(Cut(second)))
 }
 
 struct Faulty<F> {
@@ -109,5 +124,18 @@ impl<F: Fault> Bus for Faulty<F> {
 
     async fn close(&self) {
         self.fault.close(&self.right).await;
+    }
+}
+
+struct Cut<F>(Arc<Faulty<F>>);
+
+#[async_trait]
+impl<F: Fault> Outage for Cut<F> {
+    async fn begin(&self) {
+        self.0.fault.lose(&self.0.right);
+    }
+
+    async fn end(&self) {
+        self.0.fault.regain(&self.0.right).await;
     }
 }

@@ -30,9 +30,22 @@
 //! | does not tell its receiver that it is closed | `closed_takes_nothing` |
 //! | loses what it has taken when it is closed | `closed_endpoint_leaves_the_others_alone` |
 //! | takes nothing more when any endpoint is closed | `closed_endpoint_leaves_the_others_alone` |
+//! | does not subscribe again after an outage | `topics_are_heard_after_an_outage_without_being_subscribed_again` |
+//! | subscribes again after the first outage alone | `topics_are_heard_after_an_outage_without_being_subscribed_again` |
+//! | subscribes again to a hundred topics at most | `topics_are_heard_after_an_outage_without_being_subscribed_again` |
+//! | closes an endpoint whose connection is lost | `topics_are_heard_after_an_outage_without_being_subscribed_again` |
+//! | says nothing of an outage | `an_outage_is_said_before_anything_published_later` |
+//! | says nothing of further outages | `an_outage_is_said_before_anything_published_later` |
+//! | says of an outage after the first message that follows it | `an_outage_is_said_before_anything_published_later` |
+//! | forgets what was asked for during an outage | `topics_subscribed_to_during_an_outage_are_heard_after_it` |
+//! | lets whoever subscribes during an outage wait for its end | `topics_subscribed_to_during_an_outage_are_heard_after_it` |
+//! | subscribes again to what was left during an outage | `topics_unsubscribed_from_during_an_outage_are_silent_after_it` |
+//! | goes on publishing into the connection that was lost | `what_is_published_after_an_outage_arrives` |
 
 mod bus;
 mod closing;
+mod connection;
+mod outages;
 mod payloads;
 mod publishing;
 mod subscriptions;
@@ -40,7 +53,8 @@ mod subscriptions;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chat_core::testkit::bus::{CASES, Case, Endpoints};
+use chat_core::testkit::bus::{CASES, Interruptible, OUTAGE_CASES};
+use futures_util::future::BoxFuture;
 
 use bus::{Nothing, WrongBus, with};
 
@@ -48,29 +62,52 @@ use bus::{Nothing, WrongBus, with};
 const PATIENCE: Duration = Duration::from_secs(600);
 
 fn faults() -> impl Iterator<Item = &'static WrongBus> {
-    [subscriptions::FAULTS, publishing::FAULTS, payloads::FAULTS, closing::FAULTS].into_iter().flatten()
+    [
+        subscriptions::FAULTS,
+        publishing::FAULTS,
+        payloads::FAULTS,
+        closing::FAULTS,
+        outages::FAULTS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// A case of either suite.
+struct Case {
+    name: &'static str,
+    run: Box<dyn Fn(Interruptible) -> BoxFuture<'static, ()>>,
+}
+
+fn cases() -> Vec<Case> {
+    let quiet = CASES
+        .iter()
+        .map(|case| Case { name: case.name, run: Box::new(|(endpoints, _)| (case.run)(endpoints)) });
+    let outages =
+        OUTAGE_CASES.iter().map(|case| Case { name: case.name, run: Box::new(|fresh| (case.run)(fresh)) });
+    quiet.chain(outages).collect()
 }
 
 /// Whether a bus passes a case; one that hangs fails it.
-async fn passes(endpoints: Endpoints, case: &Case) -> bool {
-    let run = tokio::time::timeout(PATIENCE, (case.run)(endpoints));
+async fn passes(fresh: Interruptible, case: &Case) -> bool {
+    let run = tokio::time::timeout(PATIENCE, (case.run)(fresh));
     tokio::spawn(run).await.is_ok_and(|within| within.is_ok())
 }
 
 #[tokio::test(start_paused = true)]
 async fn bus_without_a_fault_passes_every_case() {
-    for case in CASES {
+    for case in &cases() {
         assert!(passes(with(|| Nothing), case).await, "{}", case.name);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn buses_that_break_a_clause_fail_its_case_and_pass_most_others() {
-    let mut wanting = Vec::new();
+    let (cases, mut wanting) = (cases(), Vec::new());
     for wrong in faults() {
-        assert!(CASES.iter().any(|case| case.name == wrong.case), "no case is named {}", wrong.case);
+        assert!(cases.iter().any(|case| case.name == wrong.case), "no case is named {}", wrong.case);
         let mut failed = BTreeSet::new();
-        for case in CASES {
+        for case in &cases {
             if !passes((wrong.fresh)(), case).await {
                 failed.insert(case.name);
             }
@@ -79,7 +116,7 @@ async fn buses_that_break_a_clause_fail_its_case_and_pass_most_others() {
             wanting.push(format!("a bus that {} passes {}, fails {failed:?}", wrong.fault, wrong.case));
         }
         let others = failed.len() - usize::from(failed.contains(wrong.case));
-        if 2 * others >= CASES.len() - 1 {
+        if 2 * others >= cases.len() - 1 {
             wanting.push(format!("a bus that {} fails {failed:?}", wrong.fault));
         }
     }
@@ -90,7 +127,7 @@ async fn buses_that_break_a_clause_fail_its_case_and_pass_most_others() {
 #[test]
 fn every_case_has_a_bus_that_fails_it() {
     let named: BTreeSet<_> = faults().map(|wrong| wrong.case).collect();
-    let idle: Vec<_> = CASES.iter().map(|case| case.name).filter(|name| !named.contains(name)).collect();
+    let idle: Vec<_> = cases().iter().map(|case| case.name).filter(|name| !named.contains(name)).collect();
     assert!(idle.is_empty(), "{idle:#?}");
 }
 

@@ -1,4 +1,4 @@
-//! Faults of what is carried.
+//! Faults of what is carried of conversations.
 
 use std::sync::Arc;
 

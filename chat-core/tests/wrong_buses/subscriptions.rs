@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chat_core::bus::{Bus, BusEvent, Message, Published, Topic};
 use chat_core::UserId;
+use chat_core::bus::{Bus, BusEvent, Message, Published, Topic};
 
 use crate::bus::{Answer, Fault, Right, Subscribed, WrongBus, with};
 

@@ -101,3 +101,23 @@ pub(super) async fn all_arrive(bus: &Arc<dyn Bus>, numbers: impl IntoIterator<It
     }
     arrived
 }
+
+/// Publishes to both topics until nothing has been heard on the first for long, while the second goes on.
+pub(super) async fn falls_silent(from: &Arc<dyn Bus>, to: &Arc<dyn Bus>, left: Topic, kept: Topic) {
+    // Numbers that nothing else in a case has.
+    const FIRST: u64 = 1 << 32;
+    let mut silent = 0;
+    for round in 0..500 {
+        let (unwanted, wanted) = (FIRST + 2 * round, FIRST + 2 * round + 1);
+        publish(from, left, numbered(unwanted));
+        publish(from, kept, numbered(wanted));
+        let arrived = all_arrive(to, [wanted]).await;
+        let heard = arrived.iter().map(number).any(|number| number >= FIRST && number.is_multiple_of(2));
+        silent = if heard { 0 } else { silent + 1 };
+        if silent == 20 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the topic that was left is still heard");
+}

@@ -1,11 +1,11 @@
 //! Topics: what a subscription promises, and what its end does.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
 
 use super::Endpoints;
-use super::fixture::{all_arrive, group_topic, number, numbered, publish, subscribe, user_topic};
+use super::fixture::{
+    all_arrive, falls_silent, group_topic, number, numbered, publish, subscribe, user_topic,
+};
 
 /// Once `subscribe` has returned, what is published after that arrives, from the first message on.
 pub async fn once_subscribed_every_later_message_is_delivered([a, b, _]: Endpoints) {
@@ -52,19 +52,7 @@ pub async fn unsubscribed_topics_deliver_only_what_was_under_way([a, b, _]: Endp
     subscribe(&b, &[left, kept]).await;
     subscribe(&b, &[left]).await;
     b.unsubscribe(&[left]);
-    let mut silent = 0;
-    for round in 1..=500 {
-        publish(&a, left, numbered(2 * round));
-        publish(&a, kept, numbered(2 * round + 1));
-        let arrived = all_arrive(&b, [2 * round + 1]).await;
-        let heard = arrived.iter().any(|message| number(message).is_multiple_of(2));
-        silent = if heard { 0 } else { silent + 1 };
-        if silent == 20 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("the topic that was left is still heard");
+    falls_silent(&a, &b, left, kept).await;
 }
 
 /// Ending subscriptions that do not exist disturbs nothing.
