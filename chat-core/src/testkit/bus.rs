@@ -16,6 +16,7 @@
 mod closing;
 mod fixture;
 mod loss;
+mod nodes;
 mod outages;
 mod payloads;
 mod publishing;
@@ -142,6 +143,11 @@ cases! { $
         chunks_read_back_equal,
         large_chunks_read_back_equal,
         ephemerals_read_back_equal,
+    }
+    nodes {
+        what_nodes_say_reaches_all_of_them,
+        words_of_nodes_read_back_equal,
+        long_rosters_read_back_equal,
     }
     closing {
         closed_takes_nothing,

@@ -9,6 +9,7 @@
 //! | keeps only the topics of the last call | `topics_already_subscribed_to_stay_so` |
 //! | ends a subscription that is made a second time | `topics_already_subscribed_to_stay_so` |
 //! | gives a user and a group of the same number one channel | `messages_reach_only_those_subscribed_to_their_topic` |
+//! | brings everybody what nodes say | `messages_reach_only_those_subscribed_to_their_topic` |
 //! | never ends a subscription | `unsubscribed_topics_deliver_only_what_was_under_way` |
 //! | counts how often a topic was subscribed to | `unsubscribed_topics_deliver_only_what_was_under_way` |
 //! | takes an empty list of topics to leave for all of them | `unsubscribing_what_is_not_subscribed_says_nothing` |
@@ -26,6 +27,16 @@
 //! | takes an empty content for none | `chunks_read_back_equal` |
 //! | drops what is larger than a megabyte | `large_chunks_read_back_equal` |
 //! | tells of who came as of who went | `ephemerals_read_back_equal` |
+//! | has no channel for what nodes say | `what_nodes_say_reaches_all_of_them` |
+//! | does not bring a node its own words back | `what_nodes_say_reaches_all_of_them` |
+//! | carries no words of nodes | `words_of_nodes_read_back_equal` |
+//! | keeps 32 bits of a version | `words_of_nodes_read_back_equal` |
+//! | loses who went when others came | `words_of_nodes_read_back_equal` |
+//! | drops the roster of nobody | `words_of_nodes_read_back_equal` |
+//! | says of every part of a roster that it is the first | `words_of_nodes_read_back_equal` |
+//! | takes a node without a name for no node | `words_of_nodes_read_back_equal` |
+//! | takes a farewell for a beat | `words_of_nodes_read_back_equal` |
+//! | cuts rosters after a thousand users | `long_rosters_read_back_equal` |
 //! | takes messages when it is closed | `closed_takes_nothing` |
 //! | does not tell its receiver that it is closed | `closed_takes_nothing` |
 //! | loses what it has taken when it is closed | `closed_endpoint_leaves_the_others_alone` |
@@ -45,6 +56,7 @@
 mod bus;
 mod closing;
 mod connection;
+mod nodes;
 mod outages;
 mod payloads;
 mod publishing;
@@ -66,6 +78,7 @@ fn faults() -> impl Iterator<Item = &'static WrongBus> {
         subscriptions::FAULTS,
         publishing::FAULTS,
         payloads::FAULTS,
+        nodes::FAULTS,
         closing::FAULTS,
         outages::FAULTS,
     ]

@@ -33,6 +33,11 @@ pub(crate) const FAULTS: &[WrongBus] = &[
         fresh: || with(|| OneChannel),
     },
     WrongBus {
+        fault: "brings everybody what nodes say",
+        case: "messages_reach_only_those_subscribed_to_their_topic",
+        fresh: || with(|| ListensToNodes),
+    },
+    WrongBus {
         fault: "never ends a subscription",
         case: "unsubscribed_topics_deliver_only_what_was_under_way",
         fresh: || with(|| NeverEnds),
@@ -153,6 +158,15 @@ impl Fault for OneChannel {
 
     fn unsubscribe(&self, right: &Right, topics: &[Topic]) {
         right.unsubscribe(&channels(topics));
+    }
+}
+
+struct ListensToNodes;
+
+#[async_trait]
+impl Fault for ListensToNodes {
+    async fn subscribe(&self, right: &Right, topics: &[Topic]) -> Answer {
+        right.subscribe(&[topics, &[Topic::Nodes]].concat()).await
     }
 }
 

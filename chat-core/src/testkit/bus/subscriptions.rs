@@ -6,6 +6,7 @@ use super::Endpoints;
 use super::fixture::{
     all_arrive, falls_silent, group_topic, number, numbered, publish, subscribe, user_topic,
 };
+use crate::bus::Topic;
 
 /// Once `subscribe` has returned, what is published after that arrives, from the first message on.
 pub async fn once_subscribed_every_later_message_is_delivered([a, b, _]: Endpoints) {
@@ -30,7 +31,7 @@ pub async fn topics_already_subscribed_to_stay_so([a, b, _]: Endpoints) {
 }
 
 /// A message reaches every endpoint that is subscribed to its topic, and no other: a user and a
-/// group of the same number are two topics.
+/// group of the same number are two topics, and what nodes say is for those who listen to it.
 pub async fn messages_reach_only_those_subscribed_to_their_topic([a, b, c]: Endpoints) {
     subscribe(&b, &[user_topic(1), user_topic(9)]).await;
     subscribe(&c, &[user_topic(1), group_topic(1)]).await;
@@ -38,6 +39,7 @@ pub async fn messages_reach_only_those_subscribed_to_their_topic([a, b, c]: Endp
     publish(&a, group_topic(1), numbered(2));
     publish(&a, group_topic(9), numbered(3));
     publish(&a, user_topic(9), numbered(4));
+    publish(&a, Topic::Nodes, numbered(6));
     publish(&a, user_topic(1), numbered(5));
     let at_b = all_arrive(&b, [1, 4, 5]).await;
     assert!(at_b.iter().all(|message| [1, 4, 5].contains(&number(message))), "{at_b:?}");
