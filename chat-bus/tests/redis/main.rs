@@ -6,6 +6,7 @@ mod conformance;
 mod engines;
 mod failover;
 mod fixture;
+mod outage;
 mod recovery;
 mod servers;
 mod traffic;
