@@ -23,3 +23,4 @@ mod published;
 mod reading;
 mod shutdown;
 mod storm;
+mod storm_of_logins;

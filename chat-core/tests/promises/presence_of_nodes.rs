@@ -2,16 +2,11 @@
 
 use std::time::Duration;
 
-use chat_core::bus::Topic;
-use chat_core::store::{Batch, Item, StandingChange, Write, WriterId};
 use chat_core::testkit::faults::{BusFaults, BusWeather, FaultyBus};
-use chat_core::{
-    ConversationId, Credentials, DevicePolicy, EndReason, Engine, ErrorKind, Relation, Timestamp, UserId,
-};
+use chat_core::{DevicePolicy, EndReason, Engine, ErrorKind, UserId};
 
 use crate::client::Client;
 use crate::presence::{GATHERED as MOMENT, acquaint, later, presence};
-use crate::published::Recorded;
 use crate::world::{World, again, another, befriend, config, join, login};
 
 const LEASE: Duration = Duration::from_secs(10);
@@ -240,68 +235,6 @@ async fn a_clean_stop_is_seen_without_waiting_for_the_lease() {
     later(&mut ada, DEBOUNCE + MOMENT * 2).await;
     assert_eq!(presence(&ada, eve.user()), [false]);
     assert_eq!(presence(&ada, back.user()), [], "its client came back elsewhere in time");
-}
-
-/// Makes contacts of each with the `further` users that come next in the ring.
-async fn befriend_in_a_ring(world: &World, users: &[UserId], further: usize) {
-    let relation = |conversation, user| {
-        let change = StandingChange::of(conversation, user);
-        Write::Standing(StandingChange { relation: Some(Relation::Contact), ..change })
-    };
-    for (number, user) in users.iter().enumerate() {
-        let items = users.iter().cycle().skip(number + 1).take(further).map(|friend| {
-            let at = ConversationId::direct(*user, *friend).expect("two users");
-            Item { write: vec![relation(at, *user), relation(at, *friend)], ..Item::default() }
-        });
-        let batch = Batch {
-            writer: WriterId(1),
-            number: number as u64 + 1,
-            now: Timestamp(1),
-            items: items.collect(),
-        };
-        world.store.commit(&batch).await.expect("stored");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_storm_of_logins_is_told_to_other_nodes_in_a_few_messages() {
-    storm_of_logins(1_000, 200).await;
-}
-
-#[tokio::test(start_paused = true)]
-#[ignore = "takes a minute and 3 GB"]
-async fn a_storm_of_ten_thousand_logins_is_told_to_other_nodes_in_a_few_messages() {
-    storm_of_logins(10_000, 200).await;
-}
-
-async fn storm_of_logins(people: usize, friends: usize) {
-    let world = World::new();
-    let (bus, published) = Recorded::new(world.bus.endpoint());
-    let (here, there) = (world.node_on(bus).await, world.node().await);
-    let (mut users, mut tokens) = (Vec::new(), Vec::new());
-    for number in 0..people {
-        let person = join(&here, &format!("p{number}")).await;
-        users.push(person.user());
-        tokens.push(person.into_token());
-    }
-    befriend_in_a_ring(&world, &users, friends / 2).await;
-    let mut observer = another(&there, "p0").await;
-    later(&mut observer, LEASE).await;
-    observer.ephemerals.clear();
-    published.take();
-    let mut back = Vec::new();
-    for token in &tokens[1..] {
-        let credentials = Credentials::Token(*token);
-        back.push(here.login(credentials).await.expect("logged in"));
-    }
-    later(&mut observer, Duration::from_secs(1)).await;
-    let known = users[1..=friends / 2].iter().chain(&users[people - friends / 2..]);
-    for friend in known {
-        assert_eq!(presence(&observer, *friend), [true]);
-    }
-    assert_eq!(observer.ephemerals.len(), friends, "and nobody else is told of");
-    let messages = published.take().iter().filter(|topic| **topic == Topic::Nodes).count();
-    assert!(messages <= 20, "{messages} messages for {people} log-ins of users with {friends} contacts");
 }
 
 #[tokio::test(start_paused = true)]
