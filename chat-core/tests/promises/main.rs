@@ -11,6 +11,7 @@ mod contacts;
 mod deterministic;
 mod durable;
 mod figures;
+mod group_traffic;
 mod groups;
 mod health;
 mod hooks;
