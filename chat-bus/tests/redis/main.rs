@@ -6,6 +6,7 @@ mod conformance;
 mod engines;
 mod failover;
 mod fixture;
+mod namespaces;
 mod outage;
 mod recovery;
 mod servers;
