@@ -23,7 +23,7 @@ fn id() -> ClientId {
 }
 
 /// A node whose journal is followed so seldom that only the bus can be fast.
-async fn node(store: &Arc<dyn Store>, name: &str, bus: RedisBus, journal: Duration) -> Engine {
+pub(crate) async fn node(store: &Arc<dyn Store>, name: &str, bus: RedisBus, journal: Duration) -> Engine {
     let mut config = EngineConfig::default();
     config.node = name.into();
     config.password_cost = PasswordCost { memory_kib: 8, passes: 1 };
@@ -34,7 +34,7 @@ async fn node(store: &Arc<dyn Store>, name: &str, bus: RedisBus, journal: Durati
     builder.bus(bus).start().await.expect("an engine")
 }
 
-async fn join(engine: &Engine, who: &str) -> LoggedIn {
+pub(crate) async fn join(engine: &Engine, who: &str) -> LoggedIn {
     let registration = Register {
         client_id: id(),
         name: AccountName::parse(who).expect("a name"),

@@ -10,5 +10,6 @@ mod namespaces;
 mod outage;
 mod recovery;
 mod servers;
+mod storm;
 mod traffic;
 mod trust;

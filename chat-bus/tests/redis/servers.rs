@@ -144,6 +144,16 @@ impl Server {
         self.lines(command).any(|line| line == what)
     }
 
+    /// How often it was given this command since it was started.
+    pub(crate) fn calls(&self, command: &str) -> u64 {
+        let named = format!("cmdstat_{command}:calls=");
+        let of_it = |line: String| line.strip_prefix(&named).map(str::to_owned);
+        let calls = self.lines("INFO commandstats").find_map(of_it);
+        calls.map_or(0, |calls| {
+            calls.split(',').next().and_then(|calls| calls.parse().ok()).expect("a number")
+        })
+    }
+
     /// The lines of a reply, until none has come for a while.
     fn lines(&self, command: &str) -> impl Iterator<Item = String> {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).and_then(|mut stream| {
