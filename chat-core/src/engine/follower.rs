@@ -9,10 +9,14 @@ use tokio::time::Instant;
 use super::Inner;
 use crate::EndReason;
 use crate::bus::{Bus, BusEvent, Message, Payload};
-use crate::store::JournalPosition;
+use crate::store::{JournalPosition, StoreError};
 
 /// A page of the journal names so many moves.
 const PAGE: usize = 4_096;
+
+/// So long after the journal could not be read it is tried again. It is all that a store's return may
+/// have to wait for, and few enough attempts that a store is not held down by them.
+const RETRY: Duration = Duration::from_millis(200);
 
 /// How often it is looked whether the store holds another history.
 const EPOCH_INTERVAL: Duration = Duration::from_secs(5);
@@ -42,42 +46,58 @@ pub(super) async fn receive(inner: Arc<Inner>, bus: Arc<dyn Bus>) {
     }
 }
 
-/// Follows the journal: at intervals, and at once when the bus may have lost something. This bounds
-/// how late anything can be, whatever happens to the bus or to the node that wrote it.
+/// Follows the journal: at intervals, at once when the bus may have lost something, and soon again
+/// whenever it could not be read. This bounds how late anything can be, whatever happens to the bus or to
+/// the node that wrote it; after an outage of the store it is counted from the store's return.
 pub(super) async fn follow(inner: Arc<Inner>, start: JournalPosition) {
     let mut position = start;
     let mut look = Instant::now() + EPOCH_INTERVAL;
+    let mut away = false;
     loop {
-        let wake = inner.journal_wake.notified();
-        // Cancel-safe: a wake that is dropped with the future comes when the journal is read anyway.
-        let _ = tokio::time::timeout(inner.config.journal_interval, wake).await;
+        if away {
+            // What woke it before is due still, so that no wake is needed.
+            tokio::time::sleep(RETRY).await;
+        } else {
+            let wake = inner.journal_wake.notified();
+            // Cancel-safe: a wake that is dropped with the future comes when the journal is read anyway.
+            let _ = tokio::time::timeout(inner.config.journal_interval, wake).await;
+        }
         if Instant::now() >= look {
             look = Instant::now() + EPOCH_INTERVAL;
             if let Some(start) = start_over(&inner).await {
                 position = start;
             }
         }
-        loop {
-            match inner.store.journal(&position, PAGE).await {
-                Ok(page) => {
-                    inner.counts.journal_rounds.one();
-                    inner.watch.read_journal();
-                    for (conversation, head) in &page.moved {
-                        inner.hub.note(conversation, *head);
-                    }
-                    position = page.position;
-                    if !page.more {
-                        break;
-                    }
-                }
-                Err(error) => {
-                    inner.counts.journal_errors.one();
-                    inner.watch.failed(&error);
-                    tracing::warn!(%error, "the journal cannot be read yet");
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                    break;
-                }
+        match read_on(&inner, &mut position).await {
+            Ok(()) if away => {
+                away = false;
+                tracing::info!("the journal is read again");
             }
+            Ok(()) => {}
+            Err(error) => {
+                inner.counts.journal_errors.one();
+                inner.watch.failed(&error);
+                if !away {
+                    tracing::warn!(%error, "the journal cannot be read: it is tried until it can");
+                }
+                away = true;
+            }
+        }
+    }
+}
+
+/// Reads the journal to its end, and tells the gates what moved.
+async fn read_on(inner: &Inner, position: &mut JournalPosition) -> Result<(), StoreError> {
+    loop {
+        let page = inner.store.journal(position, PAGE).await?;
+        inner.counts.journal_rounds.one();
+        inner.watch.read_journal();
+        for (conversation, head) in &page.moved {
+            inner.hub.note(conversation, *head);
+        }
+        *position = page.position;
+        if !page.more {
+            return Ok(());
         }
     }
 }

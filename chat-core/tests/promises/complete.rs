@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chat_core::bus::Topic;
 use chat_core::memory::MemoryStore;
-use chat_core::testkit::faults::{BusFaults, BusWeather, FaultyBus, FaultyStore};
+use chat_core::testkit::faults::{BusFaults, BusWeather, FaultyBus, FaultyStore, StoreFaults, StoreWeather};
 use chat_core::{ContactAction, EndReason, Engine, Epoch, GroupAction, JoinPolicy};
 
 use crate::client::Client;
@@ -336,6 +336,60 @@ async fn a_receiver_that_lagged_follows_the_journal_at_once() {
     faults.receiving(BusWeather::default());
     faults.lag();
     bob.within(Duration::from_millis(100), "the message", |bob| bob.position(&at) >= seq).await;
+}
+
+/// A node that reads the journal with these pauses, through a store and from a bus that fail on demand.
+async fn failing_node(world: &World, journal_interval: Duration) -> (Engine, StoreFaults, BusFaults) {
+    let (store, store_faults) = FaultyStore::new(Arc::clone(&world.store));
+    let (bus, bus_faults) = FaultyBus::new(world.bus.endpoint(), 1);
+    let mut config = config();
+    config.journal_interval = journal_interval;
+    let engine = world.builder_over(Arc::new(store), config).bus(bus).start().await.expect("an engine");
+    (engine, store_faults, bus_faults)
+}
+
+/// So soon after the return of its store a node has caught up, though nobody writes any more.
+const CAUGHT_UP: Duration = Duration::from_secs(1);
+
+#[tokio::test(start_paused = true)]
+async fn when_its_store_returns_a_node_catches_up_within_a_second_though_nobody_writes() {
+    let world = World::new();
+    let here = world.node().await;
+    let (there, store, bus) = failing_node(&world, config().journal_interval).await;
+    let (ada, mut bob) = (join(&here, "ada").await, join(&there, "bob").await);
+    let at = direct(&ada, &bob);
+    let seq = say(&ada, at, "by the bus").await.seq;
+    hears(&mut bob, at, seq).await;
+    bus.receiving(BusWeather::LOST);
+    // The store returns at any moment between two looks at the journal.
+    for moment in (0..1_300).step_by(50).map(Duration::from_millis) {
+        store.reads(StoreWeather::Away);
+        let seq = say(&ada, at, "while the store is away").await.seq;
+        tokio::time::sleep(Duration::from_secs(3) + moment).await;
+        bob.drain().await;
+        assert_eq!(bob.position(&at), seq - 1, "nothing else brings it");
+        store.reads(StoreWeather::Fair);
+        bob.within(CAUGHT_UP, "the message", |bob| bob.position(&at) >= seq).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_bus_said_it_had_lost_while_the_store_was_away_is_read_when_the_store_returns() {
+    let world = World::new();
+    let here = world.node().await;
+    let (there, store, bus) = failing_node(&world, Duration::from_secs(3600)).await;
+    let (ada, mut bob) = (join(&here, "ada").await, join(&there, "bob").await);
+    let at = direct(&ada, &bob);
+    store.reads(StoreWeather::Away);
+    bus.receiving(BusWeather::LOST);
+    let seq = say(&ada, at, "lost").await.seq;
+    bus.receiving(BusWeather::default());
+    bus.lag();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    bob.drain().await;
+    assert_eq!(bob.position(&at), 0);
+    store.reads(StoreWeather::Fair);
+    bob.within(CAUGHT_UP, "the message", |bob| bob.position(&at) >= seq).await;
 }
 
 #[tokio::test(start_paused = true)]
