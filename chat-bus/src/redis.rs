@@ -145,7 +145,10 @@ impl Bus for RedisBus {
     }
 
     fn counts(&self) -> BusCounts {
-        self.shared.counters.counts()
+        let mut counts = self.shared.counters.counts();
+        counts.outgoing_bytes = self.shared.outbox.bytes();
+        counts.incoming_bytes = self.shared.inbox.bytes();
+        counts
     }
 
     async fn close(&self) {

@@ -53,7 +53,7 @@ pub trait Bus: Send + Sync + 'static {
         BusState::Healthy
     }
 
-    /// What became of messages since the start.
+    /// What became of messages since the start, and what waits.
     fn counts(&self) -> BusCounts {
         BusCounts::default()
     }
@@ -74,7 +74,7 @@ pub enum BusState {
     Degraded,
 }
 
-/// What became of an endpoint's messages since the start.
+/// What became of an endpoint's messages since the start, and what of them waits at present.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BusCounts {
@@ -94,6 +94,10 @@ pub struct BusCounts {
     pub overrun: u64,
     /// Times that all subscriptions were made again.
     pub resubscribed: u64,
+    /// Bytes that wait to be published at present, or whose publication was not confirmed yet.
+    pub outgoing_bytes: usize,
+    /// Bytes that have arrived and wait to be received at present.
+    pub incoming_bytes: usize,
 }
 
 /// What messages are published to.

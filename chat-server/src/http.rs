@@ -17,6 +17,7 @@ use axum::http::{HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use chat_core::Engine;
+use chat_proto::server::ConnectionConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -43,11 +44,12 @@ impl Endpoint {
         address: SocketAddr,
         engine: Engine,
         traffic: Arc<Traffic>,
+        connections: ConnectionConfig,
         stopping: watch::Receiver<bool>,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let metrics = Metrics::new(engine.clone(), traffic);
+        let metrics = Metrics::new(engine.clone(), traffic, connections);
         let node = Arc::new(Node { engine, metrics, stopping });
         let (stop, stopped) = watch::channel(false);
         let mut told = stopped.clone();
@@ -144,7 +146,9 @@ mod tests {
         let engine = Engine::builder(MemoryStore::new(Epoch(1))).start().await.expect("an engine");
         let (stopping, told) = watch::channel(false);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let endpoint = Endpoint::start(any, engine.clone(), Arc::default(), told).await.expect("it listens");
+        let connections = ConnectionConfig::default();
+        let endpoint = Endpoint::start(any, engine.clone(), Arc::default(), connections, told).await;
+        let endpoint = endpoint.expect("it listens");
         assert!(readiness(endpoint.address()).await.starts_with("HTTP/1.1 200"));
         stopping.send_replace(true);
         assert!(engine.health().ready, "the engine itself goes on");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::Engine;
+use chat_proto::server::ConnectionConfig;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
@@ -103,7 +104,8 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let deadline = settings.stop_deadline();
         let traffic = Arc::<Traffic>::default();
-        let http = match open_http(&settings, &engine, &traffic, &stopping).await {
+        let connection = settings.connection();
+        let http = match open_http(&settings, &engine, &traffic, &connection, &stopping).await {
             Ok(http) => http,
             Err(error) => {
                 engine.shutdown().await;
@@ -111,7 +113,7 @@ impl Server {
             }
         };
         let max = open_files::connections_within(settings.connections.max);
-        let (connection, proxies) = (settings.connection(), settings.proxies);
+        let proxies = settings.proxies;
         let acceptor = Acceptor::new(listener, engine.clone(), connection, proxies, traffic, max, stopping);
         let accepting = tokio::spawn(acceptor.run());
         tracing::info!(%address, node = settings.node, "accepting connections");
@@ -123,10 +125,12 @@ async fn open_http(
     settings: &Settings,
     engine: &Engine,
     traffic: &Arc<Traffic>,
+    connections: &ConnectionConfig,
     stopping: &watch::Receiver<bool>,
 ) -> Result<Option<Endpoint>, StartError> {
     let Some(address) = settings.http_at() else { return Ok(None) };
-    let endpoint = Endpoint::start(address, engine.clone(), Arc::clone(traffic), stopping.clone()).await;
+    let (engine, traffic, connections) = (engine.clone(), Arc::clone(traffic), connections.clone());
+    let endpoint = Endpoint::start(address, engine, traffic, connections, stopping.clone()).await;
     let endpoint = endpoint.map_err(|source| StartError::Listen { address, source })?;
     tracing::info!(address = %endpoint.address(), "answering an operator over http");
     Ok(Some(endpoint))

@@ -81,7 +81,7 @@ async fn figures_are_those_of_the_conversation_that_was_had() {
     }
     ada.session.send(text(10, "hello")).await.expect("stored before");
     ada.session.send(text(20, "")).await.expect_err("empty");
-    let idle = TcpStream::connect(server.local_addr()).await.expect("it listens");
+    let mut idle = TcpStream::connect(server.local_addr()).await.expect("it listens");
     let page = ask(http, "GET", "/metrics").await;
     assert_eq!(status(&page), "200");
     assert!(page.contains("application/openmetrics-text"), "{page}");
@@ -97,6 +97,11 @@ async fn figures_are_those_of_the_conversation_that_was_had() {
         ("chat_commit_queue_rows", 0.0),
         ("chat_commit_failures_total{outcome=\"ambiguous\"}", 0.0),
         ("chat_connections_refused_total", 0.0),
+        ("chat_connection_buffer_bytes", 0.0),
+        ("chat_connection_buffer_limit_bytes", f64::from(256 << 20)),
+        ("chat_password_hashes_waiting", 0.0),
+        ("chat_repairs_total{outcome=\"read\"}", 0.0),
+        ("chat_repairs_total{outcome=\"given_up\"}", 0.0),
         ("chat_ready", 1.0),
         ("chat_store_ready", 1.0),
         (&format!("chat_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1.0),
@@ -113,10 +118,16 @@ async fn figures_are_those_of_the_conversation_that_was_had() {
     while metric(http, "chat_connections").await != 1.0 {
         assert!(Instant::now() < patience, "the idle connection is never counted");
     }
+    // A quarter of a frame of 40 bytes, after its length.
+    idle.write_all(&[&40_u32.to_be_bytes()[..], &[0; 10]].concat()).await.expect("it reads");
+    while metric(http, "chat_connection_buffer_bytes").await != 14.0 {
+        assert!(Instant::now() < patience, "what waits is never counted");
+    }
     drop(idle);
     while metric(http, "chat_connections").await != 0.0 {
         assert!(Instant::now() < patience, "it is counted for ever");
     }
+    assert_eq!(metric(http, "chat_connection_buffer_bytes").await, 0.0, "gone with the connection");
     assert_eq!(metric(http, "chat_connections_accepted_total").await, 1.0);
     assert_eq!(server.stop().await, Stopped::Cleanly);
 }

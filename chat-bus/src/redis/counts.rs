@@ -20,6 +20,7 @@ pub(super) struct Counters {
 pub(super) struct Counter(AtomicU64);
 
 impl Counters {
+    /// What was counted; what waits is for others to say.
     pub(super) fn counts(&self) -> BusCounts {
         let mut counts = BusCounts::default();
         counts.taken = self.taken.read();

@@ -59,6 +59,11 @@ impl Inbox {
         self.wake.notify_one();
     }
 
+    /// How many bytes wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Queues a message whose payload had this size.
     pub(super) fn push(&self, message: Message, payload_bytes: usize) {
         let size = payload_bytes + OVERHEAD_BYTES;

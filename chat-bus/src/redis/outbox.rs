@@ -68,6 +68,11 @@ impl Outbox {
         Published::Taken
     }
 
+    /// How many bytes wait or are under way.
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Takes nothing more.
     pub(super) fn close(&self) {
         self.lock().closed = true;

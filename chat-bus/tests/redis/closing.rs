@@ -80,8 +80,10 @@ async fn a_frozen_server_does_not_hold_up_closing() {
     for number in 1..=1_000 {
         assert_eq!(bus.publish(topic(1), numbered(number)), Published::Taken);
     }
+    assert!(bus.counts().outgoing_bytes >= 1_000, "each has more than a byte");
     timeout(BOUND, bus.close()).await.expect("closed within its bound");
     assert_eq!((bus.counts().taken, bus.counts().failed), (1_000, 1_000));
+    assert_eq!(bus.counts().outgoing_bytes, 0, "what was given up waits no more");
     is_closed(&bus).await;
     signal(&pid, "-CONT");
 }

@@ -11,7 +11,7 @@ use chat_core::{BootId, Chunk, ConversationId, Entry, Kind, Timestamp};
 use tokio::time::{Instant, sleep};
 
 use crate::fixture::{Heard, healthy, hear, namespace, numbered, options, reaches, settle, topic, user};
-use crate::servers::{Server, shared_cluster, shared_server, signal};
+use crate::servers::{Server, shared_cluster, shared_server, signal, wait_until};
 
 /// How many messages follow when all is well again.
 const AFTERWARDS: u64 = 200;
@@ -216,4 +216,24 @@ async fn a_frozen_server_is_published_to_within_the_bound_in_bytes() {
         }
     }
     assert!(told, "subscriptions were made again without a word");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_arrived_is_counted_until_it_is_received() {
+    let bus = healthy(options(shared_server().url(), &namespace())).await;
+    bus.subscribe(&[topic(1)]).await.expect("the bus is there");
+    settle(&bus).await;
+    assert_eq!(bus.counts().incoming_bytes, 0);
+    for number in 1..=10 {
+        assert_eq!(bus.publish(topic(1), numbered(number)), Published::Taken);
+    }
+    assert!(wait_until(|| bus.counts().received == 10), "all arrive");
+    let all = bus.counts().incoming_bytes;
+    assert!(all > 0);
+    for number in 1..=10 {
+        assert_eq!(hear(&bus).await, Heard::Number(number));
+        assert!(bus.counts().incoming_bytes < all, "less with each");
+    }
+    let counts = bus.counts();
+    assert_eq!((counts.incoming_bytes, counts.outgoing_bytes), (0, 0));
 }

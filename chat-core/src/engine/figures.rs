@@ -101,6 +101,8 @@ pub struct QueueFigures {
     pub outbox_bytes: usize,
     /// The most that these may be together.
     pub outbox_limit_bytes: usize,
+    /// Passwords that wait to be hashed; those that are being hashed wait no more.
+    pub password_hashes: usize,
 }
 
 /// What was missing at gates.
@@ -131,7 +133,7 @@ pub struct JournalFigures {
 pub struct BusFigures {
     /// Whether messages get through.
     pub state: BusState,
-    /// What became of them.
+    /// What became of them, and what waits.
     pub counts: BusCounts,
 }
 
@@ -200,6 +202,7 @@ impl Inner {
                 commit_bytes,
                 outbox_bytes: limits.used_bytes.load(std::sync::atomic::Ordering::Relaxed),
                 outbox_limit_bytes: limits.total_bytes,
+                password_hashes: self.passwords.waiting(),
             },
             repairs: RepairFigures {
                 holes_read: counts.holes_read.read(),

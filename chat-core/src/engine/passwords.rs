@@ -1,5 +1,6 @@
 //! Hashing passwords: argon2id, off the async threads, a bounded number at a time.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
@@ -29,6 +30,8 @@ impl Default for PasswordCost {
 pub(crate) struct Passwords {
     cost: PasswordCost,
     turns: Arc<Semaphore>,
+    /// How many wait for a turn.
+    waiting: AtomicUsize,
     /// What hashes were computed in, for the next ones: no more than there are turns. Given back to the
     /// allocator after each hash, some 20 MiB stay with each of the threads that ever computed one.
     memory: Arc<Memory>,
@@ -46,7 +49,12 @@ impl Passwords {
             .hash(cost, b"nobody's password", &[0; 16])
             .ok_or_else(|| Error::invalid("password cost outside what argon2 admits"))?;
         let (turns, memory) = (Arc::new(Semaphore::new(at_once.max(1))), Arc::default());
-        Ok(Self { cost, turns, memory, environment, nobody })
+        Ok(Self { cost, turns, waiting: AtomicUsize::new(0), memory, environment, nobody })
+    }
+
+    /// How many hashes wait for their turn.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Checks that a password may be chosen.
@@ -90,7 +98,9 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
         let ended = || Error::new(ErrorKind::Unavailable, "shutting down");
+        let waiting = Waiting::begin(&self.waiting);
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| ended())?;
+        drop(waiting);
         let (done, result) = oneshot::channel();
         self.environment.blocking.run(Box::new(move || {
             // The turn ends with the work, even when whoever waits for it has gone.
@@ -98,6 +108,22 @@ impl Passwords {
             let _ = done.send(work());
         }));
         result.await.map_err(|_| ended())
+    }
+}
+
+/// One that waits, for as long as it does: whoever asked may go.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

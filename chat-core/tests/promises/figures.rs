@@ -1,12 +1,13 @@
 //! What an engine counts is what happened.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chat_core::bus::BusState;
 use chat_core::testkit::faults::{BusWeather, CommitFault, FaultyBus, FaultyStore, StoreWeather};
 use chat_core::{
-    AccountName, Credentials, Engine, ErrorKind, Figures, GroupAction, GroupId, Password, Range,
+    AccountName, Blocking, Credentials, Engine, ErrorKind, Figures, GroupAction, GroupId, Job, Password,
+    Range,
 };
 
 use crate::world::{
@@ -246,4 +247,47 @@ async fn a_journal_that_cannot_be_read_grows_old() {
     faults.reads(StoreWeather::Fair);
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(engine.figures().journal.expect("it is shared").age <= Duration::from_secs(1));
+}
+
+/// Keeps the work that it is given until it is told to do it.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<Job>>>);
+
+impl Blocking for Kept {
+    fn run(&self, job: Job) {
+        self.0.lock().expect("no panic").push(job);
+    }
+}
+
+impl Kept {
+    fn take(&self) -> Vec<Job> {
+        std::mem::take(&mut *self.0.lock().expect("no panic"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn passwords_that_wait_to_be_hashed_are_counted_until_their_turn_or_until_nobody_asks_any_more() {
+    let (world, kept) = (World::new(), Kept::default());
+    let mut one_at_a_time = config();
+    one_at_a_time.password_hashes_at_once = 1;
+    let engine = world.builder(one_at_a_time).blocking(kept.clone()).start().await.expect("an engine");
+    let waiting = || engine.figures().queues.password_hashes;
+    let asking = ["ada", "bob", "cyn"].map(|who| {
+        let engine = engine.clone();
+        tokio::spawn(async move { engine.register(registration(who)).await.map(drop) })
+    });
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(waiting(), 2, "one is being hashed");
+    let [ada, bob, cyn] = asking;
+    cyn.abort();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(waiting(), 1);
+    for one in [ada, bob] {
+        let work = kept.take();
+        assert_eq!(work.len(), 1, "one at a time");
+        work.into_iter().for_each(|job| job());
+        one.await.expect("no panic").expect("registered");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(waiting(), 0);
+    }
 }

@@ -83,6 +83,12 @@ const OVERHEAD_BYTES: usize = 16 * 1024;
 const PAGE_OVERHEAD_BYTES: usize = 1024 * 1024;
 
 impl ConnectionConfig {
+    /// How many bytes wait at present in all connections that are served with this configuration, or with
+    /// a clone of it: what [`ConnectionConfig::buffer_bytes`] bounds.
+    pub fn buffered_bytes(&self) -> usize {
+        self.crowd.held_bytes()
+    }
+
     /// What is announced to clients, and held to.
     pub(super) fn limits(&self, engine: &EngineConfig) -> Limits {
         let body_bytes = engine.body_limit_bytes;

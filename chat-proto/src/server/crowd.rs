@@ -82,6 +82,11 @@ impl Crowd {
         Share { crowd: self.clone(), room, limit_bytes, bytes: 0 }
     }
 
+    /// What all connections hold, with a session and without.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.0.strangers.load(Ordering::Relaxed) + self.0.users.load(Ordering::Relaxed)
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -179,6 +184,7 @@ mod tests {
         other.set(2);
         assert!(one.is_crowded() && other.is_crowded());
         assert!(!stranger.is_crowded());
+        assert_eq!(one.crowd.held_bytes(), 12);
         drop(one);
         assert!(!other.is_crowded());
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chat_core::bus::BusState;
 use chat_core::{BusFigures, Engine, Figures, Histogram};
+use chat_proto::server::ConnectionConfig;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
@@ -17,11 +18,11 @@ use crate::traffic::Traffic;
 pub(super) struct Metrics(Registry);
 
 impl Metrics {
-    pub(super) fn new(engine: Engine, traffic: Arc<Traffic>) -> Self {
+    pub(super) fn new(engine: Engine, traffic: Arc<Traffic>, connections: ConnectionConfig) -> Self {
         let mut registry = Registry::default();
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("chat_build", "The version that runs", build);
-        registry.register_collector(Box::new(Source { engine, traffic }));
+        registry.register_collector(Box::new(Source { engine, traffic, connections }));
         Self(registry)
     }
 
@@ -36,6 +37,7 @@ impl Metrics {
 struct Source {
     engine: Engine,
     traffic: Arc<Traffic>,
+    connections: ConnectionConfig,
 }
 
 impl fmt::Debug for Source {
@@ -53,10 +55,7 @@ impl Collector for Source {
         page.cluster(&figures)?;
         let health = self.engine.health();
         page.gauge("chat_ready", "Whether the node should be given work", f64::from(health.ready))?;
-        let (open, accepted, refused) = self.traffic.read();
-        page.gauge("chat_connections", "Connections at present", open as f64)?;
-        page.counter("chat_connections_accepted", "Connections accepted", accepted)?;
-        page.counter("chat_connections_refused", "Connections beyond the limit", refused)?;
+        page.connections(self.traffic.read(), &self.connections)?;
         match resident_bytes() {
             Some(bytes) => {
                 page.gauge("process_resident_memory_bytes", "Memory that the process occupies", bytes as f64)
@@ -87,7 +86,20 @@ impl Page<'_> {
         let queues = &figures.queues;
         self.gauge("chat_outbox_bytes", "Events that wait in sessions", queues.outbox_bytes as f64)?;
         let limit = queues.outbox_limit_bytes as f64;
-        self.gauge("chat_outbox_limit_bytes", "The most that may wait in sessions", limit)
+        self.gauge("chat_outbox_limit_bytes", "The most that may wait in sessions", limit)?;
+        let hashes = queues.password_hashes as f64;
+        self.gauge("chat_password_hashes_waiting", "Passwords that wait to be hashed", hashes)
+    }
+
+    fn connections(&mut self, traffic: (usize, u64, u64), config: &ConnectionConfig) -> fmt::Result {
+        let (open, accepted, refused) = traffic;
+        self.gauge("chat_connections", "Connections at present", open as f64)?;
+        self.counter("chat_connections_accepted", "Connections accepted", accepted)?;
+        self.counter("chat_connections_refused", "Connections beyond the limit", refused)?;
+        let held = config.buffered_bytes() as f64;
+        self.gauge("chat_connection_buffer_bytes", "Bytes that wait in connections", held)?;
+        let limit = config.buffer_bytes as f64;
+        self.gauge("chat_connection_buffer_limit_bytes", "The most that may wait in connections", limit)
     }
 
     fn commits(&mut self, figures: &Figures) -> fmt::Result {
@@ -144,7 +156,11 @@ impl Page<'_> {
         ];
         self.counters("chat_bus_messages", "Messages by what became of them", "outcome", &messages)?;
         self.counter("chat_bus_overruns", "Times that too many messages arrived", counts.overrun)?;
-        self.counter("chat_bus_resubscriptions", "Times that all was subscribed again", counts.resubscribed)
+        let resubscribed = counts.resubscribed;
+        self.counter("chat_bus_resubscriptions", "Times that all was subscribed again", resubscribed)?;
+        let (outgoing, incoming) = (counts.outgoing_bytes as f64, counts.incoming_bytes as f64);
+        self.gauge("chat_bus_outgoing_bytes", "Bytes that wait to be published", outgoing)?;
+        self.gauge("chat_bus_incoming_bytes", "Bytes that arrived and wait to be received", incoming)
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {

@@ -3,7 +3,11 @@
 #![cfg(unix)]
 
 mod backends;
+mod counting;
 mod migrating;
+#[path = "../black_box/requests.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod requests;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
