@@ -80,7 +80,7 @@ fn after_logging_out_nothing_is_left_and_the_token_is_void() {
 }
 
 #[test]
-fn the_next_user_of_a_profile_sees_nothing_of_the_one_before() {
+fn fault_20_the_next_user_of_a_profile_sees_nothing_of_the_one_before() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = ServerProcess::start(folder.path());
     let alice = Person::registered(server.address(), "alice");

@@ -100,7 +100,7 @@ fn who_comes_back_sees_what_was_missed_and_what_is_unread() {
 }
 
 #[test]
-fn the_next_user_at_the_same_terminal_sees_nothing_of_the_one_before() {
+fn fault_20_the_next_user_at_the_same_terminal_sees_nothing_of_the_one_before() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = ServerProcess::start(folder.path());
     let alice = Person::registered(server.address(), "alice");
