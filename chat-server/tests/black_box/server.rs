@@ -76,6 +76,8 @@ pub(crate) struct Installation {
     addresses: Vec<String>,
     /// The address of the shared store, unless there is none.
     store: Option<String>,
+    /// The address by which one node has it, if that is another.
+    detour: Option<(usize, String)>,
     /// The address of the bus, as each node has it.
     buses: Vec<String>,
 }
@@ -116,6 +118,7 @@ impl Installation {
             variables: variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
             addresses: Vec::new(),
             store: None,
+            detour: None,
             buses: Vec::new(),
         }
     }
@@ -151,6 +154,12 @@ impl Installation {
     #[cfg(feature = "server-tests")]
     pub(crate) fn set_bus_of(&mut self, node: usize, address: &str) {
         self.buses[node] = address.into();
+    }
+
+    /// One node reaches the store at another address.
+    #[cfg(feature = "server-tests")]
+    pub(crate) fn set_store_of(&mut self, node: usize, address: &str) {
+        self.detour = Some((node, address.into()));
     }
 
     #[cfg(feature = "server-tests")]
@@ -215,10 +224,15 @@ impl Installation {
             .arg(self.folder.path().join("settings.toml"))
             .args(["--listen", &self.addresses[node], "--node", &name(node), "--data"])
             .arg(self.data())
-            .args(self.store.iter().flat_map(|address| ["--store", address]))
+            .args(self.store_of(node).into_iter().flat_map(|address| ["--store", address]))
             .args(self.buses.get(node).iter().flat_map(|address| ["--bus", address]))
             .stdin(Stdio::null());
         command
+    }
+
+    fn store_of(&self, node: usize) -> Option<&str> {
+        let detour = self.detour.as_ref().filter(|(of, _)| *of == node);
+        detour.map(|(_, address)| address.as_str()).or(self.store.as_deref())
     }
 
     /// Starts the server and waits until it is ready.

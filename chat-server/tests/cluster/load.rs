@@ -31,6 +31,14 @@ pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     told: Arc<AtomicU64>,
     sending: Vec<JoinHandle<Vec<Sent>>>,
+    outages: Vec<Outage>,
+}
+
+/// When there was no store, whatever else there was: nothing could be read by whoever lacked it.
+#[derive(Clone, Copy)]
+struct Outage {
+    begun: Instant,
+    ended: Instant,
 }
 
 /// One of them.
@@ -155,9 +163,17 @@ impl Load {
             tokio::spawn(send(client, number, [group, pair], Arc::clone(&stop), Arc::clone(&told)))
         });
         let sending = sending.collect();
-        let load = Self { people, stop, told, sending };
+        let load = Self { people, stop, told, sending, outages: Vec::new() };
         load.goes_on().await;
         load
+    }
+
+    /// Does what takes the store away and brings it back. What is due in that time is due when it is over.
+    pub(crate) async fn without_store<T>(&mut self, outage: impl Future<Output = T>) -> T {
+        let begun = Instant::now();
+        let outcome = outage.await;
+        self.outages.push(Outage { begun, ended: Instant::now() });
+        outcome
     }
 
     /// Waits until many more messages were acknowledged.
@@ -205,7 +221,7 @@ impl Load {
         })
         .await;
 
-        let mut report = Report::default();
+        let mut report = Report { outages: self.outages, ..Report::default() };
         for place in last.keys() {
             let reader = members(*place).next().expect("it has members");
             let log = read_log(&mut self.people[reader].client.clone(), *place).await;
@@ -288,7 +304,9 @@ async fn send(
 /// What a load was like.
 #[derive(Default)]
 pub(crate) struct Report {
-    /// From an acknowledgement until the last of those had it who were connected all the time.
+    outages: Vec<Outage>,
+    /// From an acknowledgement until the last of those had it who were connected all the time. Where the
+    /// store was away in between, from its return.
     latest: Duration,
     /// Of each person.
     pub(crate) longest_sends: Vec<Duration>,
@@ -304,9 +322,16 @@ impl Report {
         for one in sent.filter(|one| one.place == place) {
             let Some(when) = times.get(&one.seq) else { continue };
             if !heard.was_away(one.acknowledged, *when) {
-                self.latest = self.latest.max(when.saturating_duration_since(one.acknowledged));
+                let due = self.due_from(one.acknowledged, *when);
+                self.latest = self.latest.max(when.saturating_duration_since(due));
             }
         }
+    }
+
+    /// From when on it counts how late something arrived.
+    fn due_from(&self, acknowledged: Instant, arrived: Instant) -> Instant {
+        let between = self.outages.iter().filter(|one| one.begun <= arrived && acknowledged <= one.ended);
+        between.map(|one| one.ended).fold(acknowledged, Instant::max)
     }
 
     /// Whoever was connected had everything in time.

@@ -41,12 +41,12 @@ mod ports;
 #[expect(dead_code, reason = "the bus's own tests want more of it")]
 mod redis;
 #[path = "../black_box/requests.rs"]
-#[expect(dead_code, reason = "other tests use the rest")]
 mod requests;
 mod seed_faults;
 #[path = "../black_box/server.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod server;
+mod settling;
 
 use std::time::Duration;
 
@@ -59,6 +59,14 @@ const SETTINGS: [(&str, &str); 2] =
 
 /// Clients leave a node soon that says nothing.
 const PINGS: (&str, &str) = ("CHAT_CONNECTIONS_PING_INTERVAL_MS", "1000");
+
+/// The journal is read so seldom at intervals that nothing comes by that: only when the bus has lost
+/// something, and when it could not be read before.
+const RARELY: (&str, &str) = ("CHAT_COMMITS_JOURNAL_INTERVAL_MS", "600000");
+
+/// Whoever has not been told of something for so long is told of it by nothing that goes on: longer than
+/// what is promised, and than what the journal takes at intervals.
+const LACKING: Duration = Duration::from_secs(2);
 
 /// Those, and further ones.
 fn settings(further: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {

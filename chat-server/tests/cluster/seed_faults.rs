@@ -11,10 +11,7 @@ use crate::clients::seqs;
 use crate::connection::Connection;
 use crate::requests::{befriend, direct, login, said, text};
 use crate::server::{Installation, Kind, LOOK, in_time};
-use crate::{LEASE, mariadb, redis, settings};
-
-/// So seldom that nothing here can come by it.
-const RARELY: (&str, &str) = ("CHAT_COMMITS_JOURNAL_INTERVAL_MS", "600000");
+use crate::{LEASE, RARELY, mariadb, redis, settings};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_13_many_pairs_chat_across_nodes_and_nobody_gets_what_is_others() {
