@@ -47,6 +47,7 @@ mod seed_faults;
 #[expect(dead_code, reason = "other tests use the rest")]
 mod server;
 mod settling;
+mod unavailable;
 
 use std::time::Duration;
 
