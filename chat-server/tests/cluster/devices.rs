@@ -4,7 +4,7 @@ use chat_core::{ContactAction, ErrorKind};
 use chat_proto::message::{CloseCode, LoggedIn, Request};
 
 use crate::connection::Connection;
-use crate::requests::{direct, id, login, text};
+use crate::requests::{direct, id, login, sync, text};
 use crate::server::{Installation, LOOK, Server, in_time};
 use crate::{mariadb, redis, settings};
 
@@ -148,4 +148,35 @@ async fn revocations_and_blocks_are_in_force_on_all_nodes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn revocations_and_blocks_are_in_force_on_all_nodes_without_redis() {
     revocations_and_blocks(Bus::Down).await;
+}
+
+async fn log_outs(bus: Bus) {
+    let (installation, _server) = cluster("several", bus).await;
+    let nodes = installation.addresses();
+    let (mut stays, _) = Connection::join(&nodes[1], "ada").await;
+    for (number, node) in (1..).zip(nodes) {
+        let (mut leaves, leaves_in) = enter(node, "ada").await;
+        let token = leaves_in.token.expect("a new device");
+        // It is good on every node as long as it is not given up.
+        for other in nodes {
+            leaves = Connection::resume(other, token).await;
+        }
+        leaves.ask(Request::LogOut(id(number))).await.expect("it is ada's");
+        for other in nodes {
+            let mut again = Connection::open(other).await;
+            let refused = again.hello(Some(token)).await.refused.expect("the token was given up");
+            assert_eq!(refused.kind(), ErrorKind::Unauthenticated);
+        }
+        stays.ask(sync()).await.expect("another device goes on");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_was_given_up_is_refused_on_all_nodes() {
+    log_outs(Bus::Up).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_was_given_up_is_refused_on_all_nodes_without_redis() {
+    log_outs(Bus::Down).await;
 }
