@@ -8,23 +8,52 @@ use tokio::time::timeout;
 use crate::connection::Connection;
 use crate::load::Load;
 use crate::requests::{direct, said, text};
-use crate::server::Installation;
+use crate::server::{Installation, LOOK, in_time};
 use crate::{LACKING, LEASE, PINGS, RARELY, mariadb, redis, settings};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn redis_dies_and_comes_back_and_nobody_misses_anything_or_is_seen_to_go() {
+/// What carries events: one server, or the masters of a cluster.
+struct Redis {
+    url: String,
+    servers: Vec<redis::Server>,
+}
+
+impl Redis {
+    fn single() -> Self {
+        let server = redis::Server::start();
+        Self { url: server.url(), servers: vec![server] }
+    }
+
+    fn cluster() -> Self {
+        let cluster = redis::Cluster::start();
+        Self { url: cluster.url(), servers: cluster.masters }
+    }
+
+    /// Starts so many again that were killed, and waits until all of them serve.
+    async fn restart(&mut self, killed: usize) {
+        self.servers[..killed].iter_mut().for_each(redis::Server::restart);
+        let down = |server: &redis::Server| server.says("CLUSTER INFO", "cluster_state:fail");
+        in_time("Redis serves", async {
+            while self.servers.iter().any(down) {
+                tokio::time::sleep(LOOK).await;
+            }
+        })
+        .await;
+    }
+}
+
+/// So many of the servers are killed in each round. Where one of a cluster is missing, it serves nobody.
+async fn redis_dies_and_comes_back(mut redis: Redis, rounds: [usize; 2]) {
     let database = mariadb::shared().await.database().await;
-    let mut redis = redis::Server::start();
-    let installation = Installation::cluster(&database, Some(&redis.url()), &settings(&[PINGS]));
+    let installation = Installation::cluster(&database, Some(&redis.url), &settings(&[PINGS]));
     let server = installation.start();
     let load = Load::start(slice::from_ref(&server.address)).await;
-    for _ in 0..2 {
-        redis.kill();
+    for killed in rounds {
+        redis.servers[..killed].iter_mut().for_each(redis::Server::kill);
         load.goes_on().await;
         // Longer than nodes may be silent.
         tokio::time::sleep(2 * LEASE).await;
         load.goes_on().await;
-        redis.restart();
+        redis.restart(killed).await;
         load.goes_on().await;
     }
     // The lease counts again when own messages come back.
@@ -36,14 +65,24 @@ async fn redis_dies_and_comes_back_and_nobody_misses_anything_or_is_seen_to_go()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn redis_is_emptied_every_second_and_nobody_notices() {
+async fn redis_dies_and_comes_back_and_nobody_misses_anything_or_is_seen_to_go() {
+    redis_dies_and_comes_back(Redis::single(), [1, 1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_cluster_dies_and_comes_back_and_nobody_misses_anything_or_is_seen_to_go() {
+    redis_dies_and_comes_back(Redis::cluster(), [3, 1]).await;
+}
+
+async fn redis_is_emptied(redis: Redis) {
     let database = mariadb::shared().await.database().await;
-    let redis = redis::Server::start();
-    let installation = Installation::cluster(&database, Some(&redis.url()), &settings(&[PINGS]));
+    let installation = Installation::cluster(&database, Some(&redis.url), &settings(&[PINGS]));
     let server = installation.start();
     let load = Load::start(slice::from_ref(&server.address)).await;
     for _ in 0..6 {
-        assert!(redis.command("FLUSHALL").starts_with("+OK"));
+        for server in &redis.servers {
+            assert!(server.command("FLUSHALL").starts_with("+OK"));
+        }
         tokio::time::sleep(Duration::from_secs(1)).await;
         load.goes_on().await;
     }
@@ -51,6 +90,16 @@ async fn redis_is_emptied_every_second_and_nobody_notices() {
     report.assert_on_time();
     report.assert_no_flicker();
     assert!(report.times_away.iter().all(|times| *times == 0), "connections go on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_is_emptied_every_second_and_nobody_notices() {
+    redis_is_emptied(Redis::single()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_cluster_is_emptied_every_second_and_nobody_notices() {
+    redis_is_emptied(Redis::cluster()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
