@@ -110,8 +110,24 @@ async fn an_export_that_was_killed_goes_on_to_the_same_file() {
     assert!(fs::read(&archive).expect("it is whole") == uncut);
 }
 
-/// What is in the log of a folder; nothing while there is none.
+/// What is in the log of a database; nothing while there is none.
+#[cfg(feature = "server-tests")]
+async fn entries_at(address: &str) -> u64 {
+    use mysql_async::prelude::Queryable as _;
+    let opts = mysql_async::Opts::from_url(address).expect("an address");
+    let mut database = mysql_async::Conn::new(opts).await.expect("the database is there");
+    let found = database.query_first("SELECT COUNT(*) FROM log").await;
+    database.disconnect().await.expect("it was connected");
+    found.ok().flatten().unwrap_or(0)
+}
+
+/// What is in the log of a store; nothing while there is none.
 fn entries_in(place: &Installation) -> u64 {
+    #[cfg(feature = "server-tests")]
+    if let Some(address) = place.database() {
+        let runtime = tokio::runtime::Handle::current();
+        return tokio::task::block_in_place(|| runtime.block_on(entries_at(address)));
+    }
     let file = place.data().join("chat.db");
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let found = rusqlite::Connection::open_with_flags(file, flags)
@@ -121,11 +137,21 @@ fn entries_in(place: &Installation) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_that_was_killed_goes_on_to_the_same_store() {
+    import_killed_again_and_again(Kind::Embedded).await;
+}
+
+#[cfg(feature = "server-tests")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_that_was_killed_goes_on_to_the_same_database() {
+    import_killed_again_and_again(Kind::Mysql).await;
+}
+
+async fn import_killed_again_and_again(kind: Kind) {
     let installation = Installation::new(Kind::Embedded).await;
     fill(&installation).await;
     let archive = file(&installation, "archive");
     done(&installation, "export", &[&archive]);
-    let place = Installation::new(Kind::Embedded).await;
+    let place = Installation::new(kind).await;
 
     // At first out of a pipe that is slow, until it has said how far it is.
     let mut import = command(&place, "import", &["-"]);
