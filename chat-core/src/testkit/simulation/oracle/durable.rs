@@ -151,7 +151,7 @@ fn says(stored: &Entry, send: &Send) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::super::report::Invariant;
-    use super::super::scene::{ADA, acknowledged, broken, group, pair, sends, sound, text};
+    use super::super::scene::{ADA, acknowledged, broken, group, log, pair, sends, sound, text};
     use super::*;
 
     #[test]
@@ -167,9 +167,36 @@ mod tests {
         let log = evidence.logs.get_mut(&group()).expect("there");
         log.entries[1].content = Some(text("something else").encode());
         assert!(broken(&evidence).contains(&Invariant::Durable));
-        // What was emptied is taken for what it was.
+    }
+
+    /// A pair's log of which the last entry takes back the first, and the one between may edit it.
+    fn recalled(edit: Content, emptied: &[usize]) -> Evidence {
+        let mut evidence = sound();
+        let members = evidence.logs[&pair()].members.clone();
+        let written = [(1, None, text("hello")), (1, None, edit), (1, None, Content::Recall)];
+        let mut changed = log(pair(), &written, members);
+        changed.entries[1].target = Some(1);
+        changed.entries[2].target = Some(1);
+        emptied.iter().for_each(|index| changed.entries[*index].content = None);
+        evidence.logs.insert(pair(), changed);
+        evidence
+    }
+
+    fn of_recalls(evidence: &Evidence) -> Vec<String> {
+        evidence.logs.values().flat_map(recalls).collect()
+    }
+
+    #[test]
+    fn what_was_taken_back_is_empty_with_its_edits_and_nothing_else_is() {
+        let edit = || Content::Edit(Body::Text("hello all".into()));
+        let reaction = || Content::Reaction { symbol: "+1".into(), set: true };
+        assert_eq!(of_recalls(&recalled(edit(), &[0, 1])), Vec::<String>::new());
+        assert_eq!(of_recalls(&recalled(reaction(), &[0])), Vec::<String>::new());
+        assert_eq!(of_recalls(&recalled(edit(), &[0])), ["edit 2 stands, though 3 took back what it edits"]);
+        assert_eq!(of_recalls(&recalled(reaction(), &[])), ["entry 1 stands, though 3 took it back"]);
         let mut evidence = sound();
         evidence.logs.get_mut(&group()).expect("there").entries[1].content = None;
-        assert_eq!(check(&evidence), []);
+        assert_eq!(broken(&evidence), [Invariant::Durable]);
+        assert_eq!(of_recalls(&evidence), ["entry 2 is empty, and nobody took it back"]);
     }
 }

@@ -134,7 +134,7 @@ fn repeated(evidence: &Evidence) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::super::super::report::Invariant;
-    use super::super::scene::{ADA, acknowledged, broken, log, pair, sends, sound, text};
+    use super::super::scene::{ADA, acknowledged, broken, happens, log, pair, sends, sound, text};
     use super::*;
 
     #[test]
@@ -167,5 +167,13 @@ mod tests {
             sends(&mut evidence, ADA, number, id, pair(), words, answer);
             assert_eq!(broken(&evidence), [Invariant::Once]);
         }
+    }
+
+    #[test]
+    fn what_a_connection_tells_again_is_found() {
+        let mut evidence = sound();
+        let flaw = Flaw::Repeated(2, 2);
+        happens(&mut evidence, What::Flaw { client: ADA, conversation: pair(), flaw });
+        assert_eq!(broken(&evidence), [Invariant::Once]);
     }
 }

@@ -156,10 +156,11 @@ fn against_block(blocks: &mut BTreeSet<(ConversationId, UserId)>, written: &Writ
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::report::{ClientNumber, Invariant, NodeNumber};
-    use super::super::scene::{ADA, broken, group, happens, pair, sound, text, user};
+    use super::super::super::access::Done;
+    use super::super::super::report::{Act, Invariant, NodeNumber};
+    use super::super::scene::{ADA, asks, broken, group, happens, pair, sound, text, user};
     use super::*;
-    use crate::DeviceId;
+    use crate::ClientId;
 
     const EVE: ClientNumber = ClientNumber(2);
 
@@ -195,6 +196,23 @@ mod tests {
         let mut evidence = sound();
         happens(&mut evidence, What::Heard(ADA, Ephemeral::Presence { user: user(2), online: true }));
         assert_eq!(broken(&evidence), []);
+    }
+
+    #[test]
+    fn device_that_comes_in_long_after_it_was_given_up_is_found() {
+        for (command, late) in [(0, true), (1, true), (1, false)] {
+            let mut evidence = with_eve();
+            let (device, id) = (DeviceId::new(3).expect("valid"), ClientId([7; 16]));
+            let command = if command == 0 { Command::LogOut(id) } else { Command::Revoke(id, device) };
+            let answer = Told::Acknowledged(Done::Nothing);
+            asks(&mut evidence, EVE, 3, Act::LogOut, command, answer);
+            happens(&mut evidence, What::Entered { client: EVE, node: NodeNumber(0), user: user(3), device });
+            if late {
+                evidence.facts.last_mut().expect("a fact").at += UNDER_WAY;
+            }
+            let found = check(&evidence).iter().any(|finding| finding.words.contains("was given up"));
+            assert_eq!(found, late);
+        }
     }
 
     #[test]
