@@ -8,7 +8,8 @@ use crate::{Chunk, ConversationId, DeviceEvent, Seq, UserId};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// New entries. Those whose seq the receiver has already are to be passed over.
+    /// New entries: no earlier event of the session has told the last one. Those whose seq the receiver has
+    /// already are to be passed over.
     Entries(Arc<Chunk>),
     /// Entries of this conversation up to this seq were not queued, since the receiver was slow. They
     /// are read from the log; everything after them follows as events.

@@ -104,7 +104,7 @@ pub(super) enum Flaw {
     Nothing(Seq, Seq),
     /// A position was said to be beyond the end.
     Epoch,
-    /// This connection had told of the former, and told the latter.
+    /// This connection had told up to the former, and told what ends with the latter.
     Repeated(Seq, Seq),
 }
 

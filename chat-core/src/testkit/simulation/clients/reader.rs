@@ -79,7 +79,7 @@ impl<'a> Reader<'a> {
         let client = self.mind.number;
         match event {
             Event::Entries(chunk) => {
-                self.is_told(chunk.conversation(), chunk.first(), chunk.last());
+                self.is_told(chunk.conversation(), chunk.last());
                 self.append_all(chunk.conversation(), chunk.entries()).await
             }
             Event::Behind { conversation, upto } => {
@@ -103,12 +103,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Events of one connection tell each entry once. Marks may cover what is told after them, as where
-    /// somebody is only just entering, and pages show what is asked for.
-    fn is_told(&mut self, conversation: ConversationId, first: Seq, last: Seq) {
+    /// Each event of a connection tells something new, though what was read to fill a hole may begin with
+    /// what came meanwhile. Marks may cover what is told after them, as where somebody is only just
+    /// entering, and pages show what is asked for.
+    fn is_told(&mut self, conversation: ConversationId, last: Seq) {
         let before = self.told.insert(conversation, last);
-        if let Some(before) = before.filter(|before| first <= *before) {
-            self.flaw(conversation, Flaw::Repeated(before, first));
+        if let Some(before) = before.filter(|before| last <= *before) {
+            self.flaw(conversation, Flaw::Repeated(before, last));
         }
     }
 

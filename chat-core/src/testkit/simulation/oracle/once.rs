@@ -1,5 +1,5 @@
 //! **once**: a command is carried out once and always answered the same; another command under its
-//! name is a conflict; what was refused is not done; and a connection tells each entry once.
+//! name is a conflict; what was refused is not done; and each event of a connection tells something new.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
     for (index, fact) in evidence.facts.iter().enumerate() {
         match &fact.what {
             What::Flaw { client, conversation, flaw: Flaw::Repeated(before, again) } => {
-                let words = format!("{client} was told {again} again, after {before}");
+                let words = format!("{client} was told up to {again} again, after {before}");
                 findings.push(Finding::at(*conversation, words).until(index));
             }
             What::Asked { client, user, attempt, act, command } => {
