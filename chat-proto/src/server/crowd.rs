@@ -7,11 +7,9 @@
 //! without one have rooms of their own: strangers take nothing from users.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
-
-use futures_util::task::AtomicWaker;
+use std::task::{Context, Poll, Waker};
 
 /// What is counted; clones count together.
 #[derive(Clone, Debug, Default)]
@@ -40,10 +38,43 @@ struct Waiting {
     places: BTreeMap<u64, Arc<Ticket>>,
 }
 
+/// What says whether a place was taken back. Held for one look.
 #[derive(Debug, Default)]
-struct Ticket {
-    taken_back: AtomicBool,
-    waker: AtomicWaker,
+struct Ticket(Mutex<Taken>);
+
+#[derive(Debug, Default)]
+struct Taken {
+    back: bool,
+    /// Whoever is to be told.
+    waker: Option<Waker>,
+}
+
+impl Ticket {
+    fn take_back(&self) {
+        let mut taken = self.lock();
+        taken.back = true;
+        let waker = taken.waker.take();
+        drop(taken);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn poll_taken_back(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut taken = self.lock();
+        if taken.back {
+            return Poll::Ready(());
+        }
+        match &mut taken.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Crowd {
@@ -66,8 +97,7 @@ impl Crowd {
         let longest = if waiting.places.len() > limit.max(1) { waiting.places.pop_first() } else { None };
         drop(waiting);
         if let Some((_, longest)) = longest {
-            longest.taken_back.store(true, Ordering::Release);
-            longest.waker.wake();
+            longest.take_back();
         }
         Place { crowd: self.clone(), number, ticket }
     }
@@ -102,8 +132,7 @@ pub(super) struct Place {
 impl Place {
     /// Ready once others need it more.
     pub(super) fn poll_taken_back(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.ticket.waker.register(cx.waker());
-        if self.ticket.taken_back.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        self.ticket.poll_taken_back(cx)
     }
 }
 
@@ -147,9 +176,19 @@ impl Drop for Share {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
+    use std::sync::atomic::AtomicBool;
+    use std::task::Wake;
 
     use super::*;
+
+    #[derive(Default)]
+    struct Told(AtomicBool);
+
+    impl Wake for Told {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
 
     fn is_taken_back(place: &Place) -> bool {
         place.poll_taken_back(&mut Context::from_waker(Waker::noop())).is_ready()
@@ -162,6 +201,20 @@ mod tests {
         assert!(!places.iter().any(is_taken_back));
         let _fourth = crowd.enter(3);
         assert_eq!(places.iter().map(is_taken_back).collect::<Vec<_>>(), [true, false, false]);
+    }
+
+    #[test]
+    fn who_waits_is_told_by_the_waker_that_was_seen_last() {
+        let crowd = Crowd::default();
+        let place = crowd.enter(1);
+        let (earlier, later) = (Arc::<Told>::default(), Arc::<Told>::default());
+        for told in [&earlier, &later] {
+            let waker = Arc::clone(told).into();
+            assert!(place.poll_taken_back(&mut Context::from_waker(&waker)).is_pending());
+        }
+        let _other = crowd.enter(1);
+        assert!(later.0.load(Ordering::Relaxed) && !earlier.0.load(Ordering::Relaxed));
+        assert!(is_taken_back(&place));
     }
 
     #[test]
