@@ -15,17 +15,25 @@ use crate::{LACKING, LEASE, PINGS, RARELY, mariadb, redis, settings};
 struct Redis {
     url: String,
     servers: Vec<redis::Server>,
+    /// For how long nodes may be silent while others are heard.
+    lease: Duration,
+    further: &'static [(&'static str, &'static str)],
 }
+
+/// Nodes find a cluster again one after the other, seconds apart: who is back hears nothing of the others
+/// until then, and must not take them for dead.
+const PATIENT: Duration = Duration::from_secs(10);
 
 impl Redis {
     fn single() -> Self {
         let server = redis::Server::start();
-        Self { url: server.url(), servers: vec![server] }
+        Self { url: server.url(), servers: vec![server], lease: LEASE, further: &[PINGS] }
     }
 
     fn cluster() -> Self {
         let cluster = redis::Cluster::start();
-        Self { url: cluster.url(), servers: cluster.masters }
+        let further = &[PINGS, ("CHAT_PRESENCE_LEASE_MS", "10000")];
+        Self { url: cluster.url(), servers: cluster.masters, lease: PATIENT, further }
     }
 
     /// Starts so many again that were killed, and waits until all of them serve.
@@ -44,20 +52,20 @@ impl Redis {
 /// So many of the servers are killed in each round. Where one of a cluster is missing, it serves nobody.
 async fn redis_dies_and_comes_back(mut redis: Redis, rounds: [usize; 2]) {
     let database = mariadb::shared().await.database().await;
-    let installation = Installation::cluster(&database, Some(&redis.url), &settings(&[PINGS]));
+    let installation = Installation::cluster(&database, Some(&redis.url), &settings(redis.further));
     let server = installation.start();
     let load = Load::start(slice::from_ref(&server.address)).await;
     for killed in rounds {
         redis.servers[..killed].iter_mut().for_each(redis::Server::kill);
         load.goes_on().await;
         // Longer than nodes may be silent.
-        tokio::time::sleep(2 * LEASE).await;
+        tokio::time::sleep(redis.lease + LEASE).await;
         load.goes_on().await;
         redis.restart(killed).await;
         load.goes_on().await;
     }
     // The lease counts again when own messages come back.
-    tokio::time::sleep(2 * LEASE).await;
+    tokio::time::sleep(redis.lease + LEASE).await;
     let report = load.finish().await;
     report.assert_on_time();
     report.assert_no_flicker();
@@ -76,7 +84,7 @@ async fn redis_cluster_dies_and_comes_back_and_nobody_misses_anything_or_is_seen
 
 async fn redis_is_emptied(redis: Redis) {
     let database = mariadb::shared().await.database().await;
-    let installation = Installation::cluster(&database, Some(&redis.url), &settings(&[PINGS]));
+    let installation = Installation::cluster(&database, Some(&redis.url), &settings(redis.further));
     let server = installation.start();
     let load = Load::start(slice::from_ref(&server.address)).await;
     for _ in 0..6 {
