@@ -75,9 +75,7 @@ impl Engine {
         reasons.extend((bus == Some(BusState::Unproven)).then_some(Unready::BusUnproven));
         Health { ready: reasons.is_empty(), reasons, bus_degraded: bus == Some(BusState::Degraded) }
     }
-}
 
-impl Engine {
     /// Waits until a part of the engine has panicked. What that part did, nobody does any more, and
     /// conversations whose commits it had in hand stand still; what is stored is not concerned. So the
     /// process is best ended and started again, as one that crashed.

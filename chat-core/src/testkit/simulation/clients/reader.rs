@@ -14,10 +14,10 @@ use crate::{
 };
 
 pub(super) struct Reader<'a> {
-    pub(super) world: &'a World,
-    pub(super) mind: &'a Mind,
-    pub(super) connection: &'a dyn Connection,
-    pub(super) draw: &'a mut Draw,
+    world: &'a World,
+    mind: &'a Mind,
+    connection: &'a dyn Connection,
+    draw: &'a mut Draw,
     /// The last entry of each conversation that came as an event on this connection.
     told: BTreeMap<ConversationId, Seq>,
 }
